@@ -1,0 +1,243 @@
+"""A city's folder read into a city, or refused with everything that is wrong with it: file, line, remedy."""
+
+import csv
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from city_adapters.agreement import Agreement, read_agreement
+from city_adapters.city import BENEFICIARIES, City, Example, Operator, check, unconfirmed
+from city_adapters.fields import Fields
+from city_adapters.findings import Finding, MalformedFolder, error, errors, warning
+from city_adapters.network import Line, LineKind, Link, Network, Station, Transfer, TransferKind
+from city_adapters.provenance import Confidence
+from city_adapters.service_day import ServiceDays
+from city_adapters.split_rule import read_split_rule
+from city_adapters.tables import compile_city
+from city_adapters.tariff import read_tariff
+from city_adapters.validity import Validity, follow, read_dates
+from city_adapters.worked_examples import differing_examples
+from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId, StationNumber
+
+FILES = {"city.toml", *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples"))}
+SOURCED = ("confidence", "as_of")
+STATION_COLUMNS = ("number", "station_id", "name_zh", "name_en", "name_en_confidence", "lon", "lat", *SOURCED)
+LINE_COLUMNS = ("line_id", "name_zh", "name_en", "kind", "colour", "operator", "operator_confidence", *SOURCED)
+LINK_COLUMNS = ("line_id", "from_id", "to_id", "distance_m", "rate_class", *SOURCED)
+TRANSFER_COLUMNS = ("from_id", "to_id", "from_line", "to_line", "kind", "joins_fares", "time_limit_min", *SOURCED)
+OPERATOR_COLUMNS = ("number", "name_zh", "name_en", *SOURCED)
+EXAMPLE_COLUMNS = ("from_id", "to_id", "distance_m", "fare_fen", "source", *SOURCED)
+
+Record = TypeVar("Record")
+
+
+def load_city(folder: Path) -> City:
+    """Read a folder into a city; raises MalformedFolder with its findings where it cannot be used."""
+    city, findings = read_city(folder)
+    if city is None:
+        raise MalformedFolder(str(folder), findings)
+    return city
+
+
+def read_city(folder: Path) -> tuple[City | None, list[Finding]]:
+    """Read a folder into a city and everything found wrong with it; no city where an error was found."""
+    findings = _strange_files(folder)
+    head = _toml(folder / "city.toml", findings)
+    if head is None:
+        return None, findings
+    days = ServiceDays(_time_zone(head), head.whole("service_day_starts_at_hour", most=23))
+    ridership = head.table("ridership")
+    city = City(
+        number=MemberNumber(head.whole("number", least=1, most=2**16 - 1)),
+        code=head.text("code"),
+        slug=CitySlug(head.text("slug")),
+        name_zh=head.text("name_zh"),
+        name_en=head.text("name_en"),
+        days=days,
+        daily_riders=ridership.whole("riders_per_day", least=1),
+        ridership=ridership.provenance(),
+        network=_network(folder, findings),
+        operators=_rows(folder / "operators.csv", OPERATOR_COLUMNS, _operator, findings),
+        tariffs=_dated(folder, "tariff", days, read_tariff, findings),
+        splits=_dated(folder, "split", days, read_split_rule, findings),
+        examples=_rows(folder / "examples.csv", EXAMPLE_COLUMNS, _example, findings),
+        remarks=head.texts("unconfirmed") if head.has("unconfirmed") else (),
+    )
+    ridership.done()
+    head.done()
+    if city.slug != folder.resolve().name:
+        head.wrong("slug", f"is {city.slug!r} in the folder {folder.name!r}", "call both the same")
+    if not (len(city.code) == 3 and city.code.isascii() and city.code.isalpha() and city.code.isupper()):
+        head.wrong("code", f"is {city.code!r}", "give three capital letters, as the ids of its stations begin")
+    if not errors(findings):
+        findings += check(city)
+    return (None if errors(findings) else city), findings
+
+
+def _strange_files(folder: Path) -> list[Finding]:
+    """Name the files that nobody reads: a slip in a tariff's name must not make it vanish."""
+    return [
+        warning(path.name, "is not a file of a city folder, and nobody reads it", "correct its name, or remove it")
+        for path in sorted(folder.iterdir() if folder.is_dir() else ())
+        if path.name not in FILES and not path.match("tariff-*.toml") and not path.match("split-*.toml")
+    ]
+
+
+def lint(folder: Path) -> list[Finding]:
+    """Say everything about a folder: what is wrong, which worked examples it breaks, and what nobody has confirmed."""
+    city, findings = read_city(folder)
+    if city is None:
+        return findings
+    return [*findings, *differing_examples(city, compile_city(city)), *unconfirmed(city)]
+
+
+def load_agreements(folder: Path, days: ServiceDays) -> tuple[Agreement, ...]:
+    """Read every agreement of a folder; raises MalformedFolder with its findings where one cannot be used."""
+    findings: list[Finding] = []
+    agreements = _dated(folder, "scheme", days, read_agreement, findings)
+    if errors(findings):
+        raise MalformedFolder(str(folder), findings)
+    return agreements
+
+
+def _network(folder: Path, findings: list[Finding]) -> Network:
+    return Network(
+        stations=_rows(folder / "stations.csv", STATION_COLUMNS, _station, findings),
+        lines=_rows(folder / "lines.csv", LINE_COLUMNS, _line, findings),
+        links=_rows(folder / "links.csv", LINK_COLUMNS, _link, findings),
+        transfers=_rows(folder / "transfers.csv", TRANSFER_COLUMNS, _transfer, findings),
+    )
+
+
+def _station(row: Fields) -> Station:
+    return Station(
+        StationNumber(row.whole("number", least=1)),
+        StationId(row.text("station_id")),
+        row.text("name_zh"),
+        row.text("name_en"),
+        row.choice("name_en_confidence", Confidence),
+        row.thousandths("lon"),
+        row.thousandths("lat"),
+        row.provenance(),
+    )
+
+
+def _line(row: Fields) -> Line:
+    return Line(
+        row.text("line_id"),
+        row.text("name_zh"),
+        row.text("name_en"),
+        row.choice("kind", LineKind),
+        row.text("colour"),
+        row.whole("operator", least=1, most=BENEFICIARIES - 1),
+        row.choice("operator_confidence", Confidence),
+        row.provenance(),
+    )
+
+
+def _link(row: Fields) -> Link:
+    return Link(
+        row.text("line_id"),
+        StationId(row.text("from_id")),
+        StationId(row.text("to_id")),
+        row.whole("distance_m", least=1, most=200_000),
+        row.optional_text("rate_class"),
+        row.provenance(),
+    )
+
+
+def _transfer(row: Fields) -> Transfer:
+    return Transfer(
+        StationId(row.text("from_id")),
+        StationId(row.text("to_id")),
+        row.text("from_line"),
+        row.text("to_line"),
+        row.choice("kind", TransferKind),
+        row.yes_or_no("joins_fares"),
+        row.optional_whole("time_limit_min", least=1, most=1440),
+        row.provenance(),
+    )
+
+
+def _operator(row: Fields) -> Operator:
+    return Operator(
+        row.whole("number", least=1, most=BENEFICIARIES - 1), row.text("name_zh"), row.text("name_en"), row.provenance()
+    )
+
+
+def _example(row: Fields) -> Example:
+    return Example(
+        row.line,
+        StationId(row.text("from_id")),
+        StationId(row.text("to_id")),
+        row.optional_whole("distance_m"),
+        Fen(row.whole("fare_fen", least=1)),
+        row.provenance(),
+    )
+
+
+def _rows(path: Path, columns: tuple[str, ...], read: Callable[[Fields], Record], findings: list[Finding]) -> tuple[Record, ...]:
+    """Read the rows of a CSV file: UTF-8, the columns of its format and no others."""
+    before = len(findings)
+    lines = csv.reader(_text(path, findings).splitlines())
+    header = tuple(next(lines, ()))
+    if header != columns:
+        if len(findings) == before:
+            findings.append(error(path.name, f"the columns are {', '.join(header)}", f"give {', '.join(columns)}", line=1))
+        return ()
+    records = []
+    for values in lines:
+        row = Fields(dict(zip(columns, values, strict=False)), path.name, findings, line=lines.line_num)
+        if len(values) != len(columns):
+            row.wrong("the row", f"has {len(values)} fields", f"give {len(columns)}, as in the first line")
+        else:
+            records.append(read(row))
+    return tuple(records)
+
+
+def _dated(
+    folder: Path, name: str, days: ServiceDays, read: Callable[[Fields, Validity], Record], findings: list[Finding]
+) -> tuple[Record, ...]:
+    """Read the dated versions `<name>-<date>.toml` of a folder, in the order of their dates."""
+    found: list[Finding] = []
+    files = [fields for path in sorted(folder.glob(f"{name}-*.toml")) if (fields := _toml(path, found))]
+    if not files and not found:
+        found.append(error(f"{name}-<date>.toml", "is missing", f"add {name}-<first day>.toml as docs/formats/city-folder.md says"))
+    dates = [read_dates(fields) for fields in files]
+    validities, clashes = ({}, []) if errors(found) else follow(dates, days)
+    records = tuple(read(fields, validities.get(fields.file, Validity(0))) for fields in files)
+    findings += [*found, *clashes]
+    return records
+
+
+def _toml(path: Path, findings: list[Finding]) -> Fields | None:
+    """Read a TOML file, or say what keeps it from being one."""
+    before = len(findings)
+    text = _text(path, findings)
+    try:
+        return Fields(tomllib.loads(text), path.name, findings) if len(findings) == before else None
+    except tomllib.TOMLDecodeError as wrong:
+        findings.append(error(path.name, f"is not TOML: {wrong}", "correct it there"))
+        return None
+
+
+def _text(path: Path, findings: list[Finding]) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        findings.append(error(path.name, "is missing", f"add it to {path.parent.name} as docs/formats/city-folder.md says"))
+    except UnicodeDecodeError as wrong:
+        findings.append(error(path.name, f"is not UTF-8 at byte {wrong.start}", "save it as UTF-8"))
+    return ""
+
+
+def _time_zone(head: Fields) -> str:
+    """Read the name of the host's time zone; an unknown one is a finding and stands in as UTC."""
+    name = head.text("time_zone")
+    try:
+        ServiceDays(name, 0).day_of(0)
+    except (ValueError, OSError, LookupError):
+        head.wrong("time_zone", f"is {name!r}, which is unknown", "give a name of the IANA database, as Asia/Shanghai")
+        return "UTC"
+    return name

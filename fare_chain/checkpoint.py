@@ -1,0 +1,42 @@
+"""Checkpoints (C2SP tlog-checkpoint): origin, size and root of a log as a signed note without extension lines."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fare_chain.errors import Malformed
+from fare_chain.hashing import HASH_BYTES
+from fare_chain.keys import SigningKey
+from fare_chain.note import NoteVerifier, open_note, sign
+from fare_chain.proofs import decode_base64, is_decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log says of itself at one size."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def to_text(self) -> str:
+        """Write the three lines that are signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode('ascii')}\n"
+
+    def sign(self, key: SigningKey) -> str:
+        """The checkpoint as a note signed by the log's key, whose name is the origin."""
+        return sign(self.to_text(), self.origin, key)
+
+
+def read_checkpoint(note: str, verifiers: Sequence[NoteVerifier]) -> Checkpoint:
+    """Read a checkpoint that one of these keys signed; Malformed or Untrusted says what is wrong with it."""
+    lines = open_note(note, verifiers).split("\n")
+    if len(lines) != 4 or not lines[0]:
+        raise Malformed(f"a checkpoint has three lines (origin, size, root) and no extension, found {len(lines) - 1}")
+    origin, size, root, _end = lines
+    if not is_decimal(size):
+        raise Malformed(f"the checkpoint's size {size!r} is not a decimal without sign or leading zeros")
+    digest = decode_base64(root, "checkpoint root")
+    if len(digest) != HASH_BYTES:
+        raise Malformed(f"the checkpoint's root has {len(digest)} bytes, expected {HASH_BYTES}")
+    return Checkpoint(origin, int(size), digest)

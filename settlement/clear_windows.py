@@ -1,0 +1,206 @@
+"""Clear what the sequencer commits: fold, hold the laws, write in one transaction, and send each closed window to the ledger."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from city_adapters.tables import unpack_agreement, unpack_city
+from fare_chain.audit import VerifiedEntry
+from fare_chain.errors import Conflict, Malformed
+from fare_chain.events import EntryKind
+from fare_chain.hashing import leaf_hash
+from fare_chain.ledger import read_entry
+from settlement.core.books import Balances
+from settlement.core.clearing import Cleared, clear
+from settlement.core.laws import laws, window_laws
+from settlement.core.replay import Closed, close_before, provisional_positions, tick_of, window_entry
+from settlement.core.rules import PinnedTable
+from settlement.core.state import State
+from settlement.core.windows import window_postings
+from settlement.ports import CommittedTick
+from settlement.sequencer import Control
+from settlement.store import clearings
+from settlement.store import ledger as ledger_store
+
+SNAPSHOT_SECONDS = 60
+_SLOWEST_MS = 60_000
+
+
+class LawBroken(Conflict):
+    """A result that breaks a law: nothing of it is written, and the second stops here until somebody looks."""
+
+
+@dataclass(slots=True)
+class Latencies:
+    """How long taps took from the gate to cleared and durable, since this house started: counts by millisecond."""
+
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(_SLOWEST_MS + 1, np.int64))
+
+    def add(self, tapped_at_us: np.ndarray, now_us: int) -> None:
+        """Count the taps of a tick that has just become durable."""
+        waited_ms = np.clip((now_us - tapped_at_us) // 1000, 0, _SLOWEST_MS)
+        self.counts += np.bincount(waited_ms, minlength=_SLOWEST_MS + 1)
+
+    def percentile_ms(self, percent: int) -> int | None:
+        """The latency that so many per cent of the taps did not exceed; None before the first."""
+        total = int(self.counts.sum())
+        if not total:
+            return None
+        return int(np.searchsorted(np.cumsum(self.counts), -(-total * percent // 100)))
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """One committed tick, folded and lawful, ready to be written."""
+
+    state: State
+    cleared: Cleared | None
+    closed: list[Closed]
+    positions: Balances
+
+
+class ClearWindows:
+    """The clearing of one ledger: a state in memory, and its results in the database."""
+
+    def __init__(self, engine: AsyncEngine, stage: Callable[[Control], None]) -> None:
+        """Before `restore`, nothing is known; `stage` takes the WINDOW entries."""
+        self.engine = engine
+        self.stage = stage
+        self.state: State | None = None
+        self.positions: Balances = ()
+        self.latencies = Latencies()
+        self.journeys = 0
+        self.taps = 0
+        self.exceptions = 0
+        self._stored_ticks: dict[int, bytes] = {}
+        self._stored_windows: dict[int, bytes] = {}
+        self._on_ledger = -1
+
+    async def restore(self, size: int) -> None:
+        """Come to the end of a ledger of `size` entries by the everyday path, from the last snapshot on."""
+        async with self.engine.connect() as connection:
+            held = await clearings.read_snapshot(connection)
+            if held is not None:
+                self.state = State.from_bytes(held, _pinned_tables(await clearings.read_tables(connection)))
+                self.positions = provisional_positions(self.state)
+            begin = 0 if self.state is None else self.state.next_index
+            self._stored_ticks = await clearings.stored_ticks(connection, begin)
+            self._stored_windows = await clearings.stored_windows(connection, 0 if self.state is None else self.state.second)
+            self._on_ledger = await clearings.last_window_on_ledger(connection)
+            async for tick in _stored_ticks(connection, begin, size):
+                await self.take(tick)
+
+    async def take(self, tick: CommittedTick) -> None:
+        """Clear the next tick, or only let time pass; returns once the results are durable. LawBroken stops everything."""
+        folded = await asyncio.to_thread(fold, self.state, tick)
+        if folded is None:
+            return
+        await self._write(folded)
+        self.state = folded.state
+        for item in folded.closed:
+            if item.window.second > self._on_ledger:
+                # Died before this entry is appended: the window's row is there, and restore stages its entry again.
+                self.stage(Control(EntryKind.WINDOW, window_entry(item.window).to_bytes()))
+        if folded.cleared is not None:
+            self.positions = folded.positions
+            self.taps += folded.cleared.taps
+            self.journeys += len(folded.cleared.journeys)
+            self.exceptions += len(folded.cleared.exceptions)
+
+    def count_latency(self, tick: CommittedTick) -> None:
+        """Count a live tick's taps as cleared now; replayed ones waited for the restart, not for clearing."""
+        bodies = b"".join(verified.body for verified in tick.entries)
+        if bodies:
+            self.latencies.add(np.frombuffer(bodies, "<i8")[::10], time.time_ns() // 1000)
+
+    async def _write(self, folded: Folded) -> None:
+        """Write what is not there yet; what is there must be the same."""
+        cleared = folded.cleared
+        new_tick = cleared is not None and not self._is_stored(self._stored_ticks, cleared.to_index, cleared.delta_root)
+        new_windows = [
+            item
+            for item in folded.closed
+            if not self._is_stored(self._stored_windows, item.window.second, window_entry(item.window).to_bytes())
+        ]
+        if not new_tick and not new_windows:
+            return
+        async with self.engine.begin() as connection:
+            # Dead before this block ends: the tick is cleared again from the ledger. Dead after: it is there, once.
+            for item in new_windows:
+                await clearings.write_window(
+                    connection,
+                    item.window,
+                    window_entry(item.window).to_bytes(),
+                    item.before.window.sums,
+                    window_postings(item.before),
+                )
+            if cleared is not None and new_tick:
+                await clearings.write_tick(connection, cleared, [fen for _member, fen in folded.positions])
+                if any(item.window.second % SNAPSHOT_SECONDS == 0 for item in new_windows):
+                    await clearings.write_snapshot(connection, cleared.to_index, folded.state.to_bytes())
+
+    @staticmethod
+    def _is_stored(stored: dict[int, bytes], key: int, value: bytes) -> bool:
+        found = stored.pop(key, None)
+        if found is not None and found != value:
+            raise LawBroken(
+                f"clearing {key} again gives {value.hex()[:64]}, stored is {found.hex()[:64]}: the database was changed"
+            )
+        return found is not None
+
+
+def fold(state: State | None, tick: CommittedTick) -> Folded | None:
+    """Fold one committed tick and hold the laws; None where there is nothing to fold. Pure: it may run on any thread."""
+    second = tick.recorded_us // 1_000_000
+    if state is None:
+        if not tick.entries:
+            return None
+        state = State.genesis(second)
+    state, closed = close_before(state, second, has_entries=bool(tick.entries))
+    breaches = [breach for item in closed for breach in window_laws(item.before, item.window, item.after)]
+    cleared = None
+    if tick.entries:
+        before = state
+        state, cleared = clear(before, tick_of(tick.entries, tick.last_leaf))
+        breaches += laws(before, cleared, state)
+    if breaches:
+        raise LawBroken(f"second {second} breaks {len(breaches)} laws, first: {breaches[0]}")
+    if cleared is None and not closed:
+        return None
+    return Folded(state, cleared, closed, provisional_positions(state))
+
+
+def _pinned_tables(tables: dict[bytes, bytes]) -> list[PinnedTable]:
+    """Tables as clearing holds them: a city's, or else the agreement."""
+    pinned = []
+    for digest, data in tables.items():
+        try:
+            pinned.append(PinnedTable(unpack_city(data), digest))
+        except Malformed:
+            pinned.append(PinnedTable(unpack_agreement(data), digest))
+    return pinned
+
+
+async def _stored_ticks(connection: AsyncConnection, begin: int, size: int) -> AsyncIterator[CommittedTick]:
+    """The committed ticks of entries [begin, size), as the sequencer gave them when they were new."""
+    tables = await clearings.read_tables(connection)
+    entries: list[VerifiedEntry] = []
+    async for row in ledger_store.read_entries(connection, begin, size):
+        entry = read_entry(row.data)
+        if entries and entries[-1].entry.recorded_us != entry.recorded_us:
+            yield _committed(entries)
+            entries = []
+        # A TARIFF payload ends with its table's hash.
+        table = tables[entry.payload[-32:]] if entry.kind is EntryKind.TARIFF else b""
+        entries.append(VerifiedEntry(entry, body=row.taps, table=table))
+    if entries:
+        yield _committed(entries)
+
+
+def _committed(entries: list[VerifiedEntry]) -> CommittedTick:
+    last = entries[-1].entry
+    return CommittedTick(last.recorded_us, entries[0].entry.index, entries, leaf_hash(last.to_bytes()))

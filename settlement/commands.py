@@ -1,0 +1,176 @@
+"""The money's commands: run the house, export its log, pull reports, quote fares and check them against published ones."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fare_chain.errors import Malformed, Unknown
+
+HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    fares = typer.Typer(no_args_is_help=True, help="Compare our fares with published ones.")
+    fares.command("check")(fares_check)
+    app.add_typer(fares, name="fares")
+    app.command("house")(house)
+    app.command("export-log")(export_log)
+    app.command("report")(report)
+    app.command("fare")(fare)
+
+
+def house(
+    data: Annotated[Path, typer.Option(help="Folder of the house's own data; PostgreSQL lives in it")],
+    members: Annotated[Path, typer.Option(help="Folder with every member's NAME.entry and NAME.pub")],
+    keys: Annotated[Path, typer.Option(help="Folder with the house's private key, house-log.key")],
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on")] = 8700,
+    origin: Annotated[str, typer.Option(help="Name of the log; fixed by its first start")] = "fare-chain.example/clearing",
+    database_url: Annotated[
+        str | None, typer.Option(envvar="DATABASE_URL", help="A PostgreSQL to use instead of our own: postgresql+asyncpg://...")
+    ] = None,
+    postgres_bin: Annotated[
+        Path | None, typer.Option(envvar="FARE_CHAIN_PG_BIN", help="Folder with postgres and initdb to use for our own")
+    ] = None,
+    cities: Annotated[Path | None, typer.Option(help="Folder of city folders; the packaged ones without it")] = None,
+    public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
+    parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
+) -> None:
+    """Run the clearing house until it is stopped."""
+    from settlement.house import Settings, run_house
+
+    run_house(Settings(data, members, keys, host, port, origin, database_url, postgres_bin, cities, public, parent))
+
+
+def export_log(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; an earlier export of the same log is continued")],
+    house_url: HouseUrl = "http://127.0.0.1:8700",
+    as_json: AsJson = False,
+) -> None:
+    """Write the whole log as static files: checkpoint, tiles, entries, and what travels beside them."""
+    from fare_chain.commands import progress_bar
+    from fare_chain.log_export import export
+    from fare_chain.log_reader import open_log
+
+    with progress_bar(quiet=as_json) as progress:
+        size = export(open_log(house_url), folder, progress)
+    print(json.dumps({"folder": str(folder), "size": size}) if as_json else f"{size:,} entries written to {folder}")
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="window-net or pair-matrix")],
+    member: Annotated[str | None, typer.Option("--for", help="A city, or scheme; all without it")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help="First moment, ISO 8601 with offset, or a second since 1970")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Moment before which it ends")] = None,
+    form: Annotated[str, typer.Option("--format", help="csv or json")] = "csv",
+    house_url: HouseUrl = "http://127.0.0.1:8700",
+) -> None:
+    """Pull a report from the clearing house."""
+    import httpx2
+
+    asked = {"for": member, "from": _second(begin), "to": _second(end), "format": form}
+    given = {key: value for key, value in asked.items() if value is not None}
+    try:
+        with httpx2.stream("GET", f"{house_url.rstrip('/')}/v1/reports/{name}", params=given, timeout=60.0) as answer:
+            if answer.status_code != 200:
+                problem = json.loads(answer.read())
+                raise Unknown(problem.get("detail", f"the house answers {answer.status_code}"))
+            for text in answer.iter_text():
+                sys.stdout.write(text)
+    except httpx2.TransportError as error:
+        raise Unknown(f"no house answers at {house_url}: {error}; start one, or name it with --house") from error
+
+
+def fare(
+    origin: Annotated[str, typer.Argument(metavar="FROM", help="Station id as in the city folders: SHA-xinzhuang")],
+    destination: Annotated[str, typer.Argument(metavar="TO", help="Station id: SHA-huaqiao")],
+    at: Annotated[str | None, typer.Option(help="Moment of entry, ISO 8601 with offset; now without it")] = None,
+    issuer: Annotated[str | None, typer.Option(help="The rider's city; the host without it")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Quote one ride: its fare, who earns it, and what the cities owe each other for it."""
+    from city_adapters.catalogue import load_catalogue
+    from settlement.quotes import quote
+
+    moment = _moment_us(at)
+    told = quote(load_catalogue(), origin, destination, at_us=moment, issuer=issuer)
+    if as_json:
+        print(json.dumps(told.to_json(), ensure_ascii=False))
+    else:
+        print("\n".join(told.to_lines()))
+
+
+def fares_check(
+    file: Annotated[Path, typer.Argument(help="CSV with columns city, from_id, to_id, fare_yuan")],
+    at: Annotated[str | None, typer.Option(help="Moment of the fares, ISO 8601 with offset; now without it")] = None,
+    least: Annotated[float, typer.Option("--at-least", help="Share of exact fares below which the exit code is 1")] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare published fares with those that our distances and tariffs give."""
+    from city_adapters.catalogue import load_catalogue
+    from city_adapters.fare_list import check_fares, read_fare_list
+
+    listed = read_fare_list(_read(file))
+    check = check_fares(listed, load_catalogue().table, _moment_us(at))
+    total = check.total
+    skipped = [*check.unreadable, *check.unknown]
+    if as_json:
+        told = {
+            "checked": total.checked,
+            "exact": total.exact,
+            "within_one_yuan": total.within_one_yuan,
+            "mismatches": [asdict(mismatch) for mismatch in total.mismatches],
+            "cities": {
+                slug: {"checked": city.checked, "exact": city.exact, "within_one_yuan": city.within_one_yuan}
+                for slug, city in check.by_city.items()
+            },
+            "not_compared": [asdict(problem) for problem in skipped],
+        }
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        for slug, city in check.by_city.items():
+            print(f"{slug}: {city.exact:,} of {city.checked:,} exact, {city.within_one_yuan:,} within one yuan")
+        for mismatch in total.mismatches[:20]:
+            print(
+                f"  line {mismatch.line}: {mismatch.from_id} -> {mismatch.to_id} is published at {mismatch.published_fen} fen, "
+                f"ours is {mismatch.ours_fen} for {mismatch.distance_m:,} m"
+            )
+        if len(total.mismatches) > 20:
+            print(f"  and {len(total.mismatches) - 20} more: --json lists all")
+        for problem in skipped[:20]:
+            print(f"  line {problem.line}: {problem.message}")
+    if not total.checked or total.exact < least * total.checked:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Unknown(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _second(text: str | None) -> int | None:
+    if text is None:
+        return None
+    return int(text) if text.isdigit() else _moment_us(text) // 1_000_000
+
+
+def _moment_us(text: str | None) -> int:
+    """A moment in microseconds; Malformed where the text is not ISO 8601 with an offset."""
+    if text is None:
+        return int(datetime.now().astimezone().timestamp()) * 1_000_000
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Malformed(f"{text!r} is not a moment: write it like 2026-10-01T08:30:00+08:00") from error
+    if moment.tzinfo is None:
+        raise Malformed(f"{text!r} has no offset: write it like {text}+08:00")
+    return int(moment.timestamp()) * 1_000_000

@@ -1,0 +1,93 @@
+"""One batch as it comes in: held to all that it claims and staged, or refused by name with nothing stored."""
+
+import asyncio
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fare_chain.batch import SealedBatch, unseal
+from fare_chain.errors import Conflict
+from fare_chain.keys import KeyRing
+from fare_chain.merkle import perfect_nodes
+from fare_chain.proofs import ProofFile, inclusion_ranges, prove_inclusion
+from fare_chain.tiles import node_reader
+from settlement.sequencer import Sequencer
+from settlement.store import ledger as store
+
+TURN_S = 0.25
+"""How long a batch waits for the one before it: requests of one city may overtake each other on their way."""
+
+
+class Intake:
+    """The house's door for batches."""
+
+    def __init__(self, engine: AsyncEngine, sequencer: Sequencer, ring: KeyRing) -> None:
+        self.engine = engine
+        self.sequencer = sequencer
+        self.ring = ring
+
+    async def accept(self, data: bytes) -> str:
+        """Take one batch and give its receipt, a `.tlog-proof` whose extra bytes are the ledger entry.
+
+        Malformed: it cannot be read. Untrusted: key, signature, hash or root do not hold. Conflict: not the city's next, or a
+        second batch of one sequence number. Sending the same batch again is always safe and gives the same receipt.
+        """
+        batch = unseal(data, self.ring)
+        header = batch.header
+        await self._turn(header.city, header.city_seq)
+        tail = self.sequencer.tail(header.city)
+        if header.city_seq < tail.next_seq:
+            return await self._again(batch)
+        if header.city_seq > tail.next_seq:
+            raise Conflict(
+                f"city {header.city}'s batch {header.city_seq} follows {header.city_seq - 1}, "
+                f"but {tail.next_seq - 1} is the last here: send {tail.next_seq} first"
+            )
+        if header.prev_header != tail.header_hash:
+            raise Conflict(
+                f"city {header.city}'s batch {header.city_seq} names another batch before it than the one that is here: "
+                "the city's chain has forked, resume from the batch of the last receipt"
+            )
+        return await self.sequencer.stage(batch)
+
+    async def _turn(self, city: int, city_seq: int) -> None:
+        """Wait a moment for a batch that was overtaken; whoever still comes too early is told so."""
+        if city_seq <= self.sequencer.tail(city).next_seq:
+            return
+        try:
+            async with asyncio.timeout(TURN_S), self.sequencer.moved:
+                await self.sequencer.moved.wait_for(lambda: city_seq <= self.sequencer.tail(city).next_seq)
+        except TimeoutError:
+            return
+
+    async def _again(self, batch: SealedBatch) -> str:
+        """A batch whose place is taken: by itself, and its receipt is given again, or by another, and that is a fork."""
+        header = batch.header
+        staged = self.sequencer.in_flight.get((header.city, header.city_seq))
+        if staged is not None:
+            if staged.batch.signed_header == batch.signed_header:
+                return await asyncio.shield(staged.receipt)
+            return await self._forked(batch)
+        async with self.engine.connect() as connection:
+            found = await store.find_batch(connection, header.city, header.city_seq)
+            if found is None or not found[1].endswith(batch.signed_header):
+                return await self._forked(batch)
+            index, entry = found
+            size, note = await store.first_checkpoint_over(connection, index)
+            wanted = {
+                store.node_tile(level, place)
+                for begin, end in inclusion_ranges(index=index, size=size)
+                for level, place in perfect_nodes(begin, end)
+            }
+            read_tile = await store.tile_reader(connection, size, wanted)
+        path = prove_inclusion(index=index, size=size, read_node=node_reader(size, read_tile))
+        return ProofFile(index, tuple(path), note, entry).to_text()
+
+    async def _forked(self, batch: SealedBatch) -> str:
+        """Keep the second signed header of one sequence number: it proves that the city equivocated."""
+        header = batch.header
+        async with self.engine.begin() as connection:
+            await store.keep_fork(connection, header.city, header.city_seq, header.hash(), batch.signed_header)
+        raise Conflict(
+            f"city {header.city} has signed another batch {header.city_seq} before: "
+            "this one is not taken, its header is kept as evidence of a fork"
+        )

@@ -1,0 +1,178 @@
+"""Give everything that is staged one order: every 250 ms a tick of entries, chained, in the tree, signed, in one commit.
+
+Staged batches live in memory alone: until the commit a city has no receipt and keeps its spool, so a death loses nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fare_chain import ledger
+from fare_chain.audit import VerifiedEntry
+from fare_chain.batch import CityTail, SealedBatch
+from fare_chain.checkpoint import Checkpoint
+from fare_chain.errors import Overloaded
+from fare_chain.events import EntryKind
+from fare_chain.keys import SigningKey
+from fare_chain.ledger import read_entry
+from fare_chain.merkle import recent_nodes
+from fare_chain.proofs import ProofFile, prove_inclusion
+from fare_chain.tiles import grow_tiles
+from settlement.ports import CommittedTick
+from settlement.store import ledger as store
+from settlement.store.ledger import EntryRow, StoredHead
+
+TICK_S = 0.25
+MOST_STAGED_BYTES = 256 << 20
+"""What may wait for a tick: beyond it a city is told to come back, and keeps its spool."""
+
+
+@dataclass(slots=True)
+class Staged:
+    """A batch that waits for its tick, and those who wait for its receipt."""
+
+    batch: SealedBatch
+    receipt: asyncio.Future[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An entry of the house's own, and the table that a TARIFF entry names."""
+
+    kind: EntryKind
+    payload: bytes
+    table: bytes = b""
+
+
+@dataclass(slots=True)
+class Staging:
+    """What waits for the next tick, and where each city's chain ends with it."""
+
+    tails: dict[int, CityTail]
+    batches: list[Staged] = field(default_factory=list)
+    control: list[Control] = field(default_factory=list)
+    waiting_bytes: int = 0
+
+
+class Sequencer:
+    """The one writer of the ledger in its term."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        key: SigningKey,
+        head: StoredHead,
+        tails: dict[int, CityTail],
+        right_edge: dict[int, bytes],
+        clock: Callable[[], int],
+    ) -> None:
+        """Start from what the database has; `clock` gives microseconds."""
+        self.engine = engine
+        self.key = key
+        self.head = head
+        self.staging = Staging(dict(tails))
+        self.right_edge = dict(right_edge)
+        self.clock = clock
+        self.last_us = head.head.recorded_us
+        self.in_flight: dict[tuple[int, int], Staged] = {}
+        self.moved = asyncio.Condition()
+
+    def tail(self, city: int) -> CityTail:
+        """The end of a city's chain with everything that is staged."""
+        return self.staging.tails.get(city, CityTail())
+
+    async def stage(self, batch: SealedBatch) -> str:
+        """Let a batch, checked to be its city's next, wait for its tick; its receipt once that is durable."""
+        waiting = self.staging.waiting_bytes + len(batch.body) + len(batch.codes)
+        if waiting > MOST_STAGED_BYTES:
+            raise Overloaded(
+                f"{self.staging.waiting_bytes >> 20} MiB wait for the ledger already: keep the batch and send it again"
+            )
+        self.staging.waiting_bytes = waiting
+        staged = Staged(batch, asyncio.get_running_loop().create_future())
+        self.staging.batches.append(staged)
+        self.staging.tails[batch.header.city] = self.tail(batch.header.city).after(batch.header)
+        self.in_flight[batch.header.city, batch.header.city_seq] = staged
+        async with self.moved:
+            self.moved.notify_all()
+        return await asyncio.shield(staged.receipt)
+
+    def stage_control(self, control: Control) -> None:
+        """Let an entry of the house's own wait for the next tick."""
+        self.staging.control.append(control)
+
+    def abandon(self) -> None:
+        """Tell everybody who waits for a receipt to send again: this sequencer appends no more."""
+        for staged in self.in_flight.values():
+            if not staged.receipt.done():
+                staged.receipt.set_exception(Overloaded("the clearing house restarts: keep the batch and send it again"))
+                staged.receipt.exception()
+
+    async def tick(self) -> CommittedTick:
+        """Append what is staged and answer for it; with nothing staged, say how far time has come."""
+        recorded_us = max(self.last_us + 1, self.clock())
+        batches, control = self.staging.batches, self.staging.control
+        self.staging.batches, self.staging.control, self.staging.waiting_bytes = [], [], 0
+        if not batches and not control:
+            self.last_us = recorded_us
+            return CommittedTick(recorded_us, self.head.head.size, (), self.head.head.last_leaf)
+        try:
+            return await self._append(recorded_us, batches, control)
+        except BaseException:
+            # Unknown whether the commit arrived: whoever restarts the house reads the head and goes on from there; the
+            # cities send again and get the receipts of what did arrive.
+            for staged in batches:
+                staged.receipt.set_exception(
+                    Overloaded("the ledger could not be written just now: keep the batch and send it again")
+                )
+                staged.receipt.exception()
+            raise
+
+    async def _append(self, recorded_us: int, batches: Sequence[Staged], control: Sequence[Control]) -> CommittedTick:
+        before = self.head
+        payloads = [(EntryKind.BATCH, staged.batch.signed_header) for staged in batches]
+        payloads += [(item.kind, item.payload) for item in control]
+        head, entries, leaves = ledger.append(before.head, recorded_us, payloads)
+        right_edge = dict(self.right_edge)
+        tiles = grow_tiles(before.head.size, leaves, right_edge)
+        note = Checkpoint(before.origin, head.size, head.root()).sign(self.key)
+        after = replace(before, head=head, note=note)
+        async with self.engine.begin() as connection:
+            # Dead before this block ends: nothing of the tick exists. Dead after: all of it does, with the note as signed.
+            await store.append_tick(connection, before=before, after=after, rows=_rows(entries, batches), tiles=tiles)
+        self.head, self.right_edge, self.last_us = after, right_edge, recorded_us
+        self._answer(before, leaves, entries, batches)
+        verified = [
+            VerifiedEntry(read_entry(data), body=staged.batch.body) for data, staged in zip(entries, batches, strict=False)
+        ] + [VerifiedEntry(read_entry(data), table=item.table) for data, item in zip(entries[len(batches) :], control, strict=True)]
+        return CommittedTick(recorded_us, before.head.size, verified, head.last_leaf)
+
+    def _answer(self, before: StoredHead, leaves: Sequence[bytes], entries: Sequence[bytes], batches: Sequence[Staged]) -> None:
+        """Give every city its receipt: durable now, so nobody can be told of what is not there."""
+        nodes = recent_nodes(before.head.frontier, leaves)
+        size = self.head.head.size
+        for at, staged in enumerate(batches):
+            index = before.head.size + at
+            path = prove_inclusion(index=index, size=size, read_node=lambda level, place: nodes[level, place])
+            if not staged.receipt.done():
+                staged.receipt.set_result(ProofFile(index, tuple(path), self.head.note, entries[at]).to_text())
+            self.in_flight.pop((staged.batch.header.city, staged.batch.header.city_seq), None)
+
+
+def _rows(entries: Sequence[bytes], batches: Sequence[Staged]) -> list[EntryRow]:
+    """The rows of a tick: its batches first, then the house's own entries."""
+    rows = []
+    for at, data in enumerate(entries):
+        entry = read_entry(data)
+        row = EntryRow(data, entry.kind, entry.index, entry.recorded_us)
+        if at < len(batches):
+            batch = batches[at].batch
+            header = batch.header
+            row = replace(
+                row, city=header.city, city_seq=header.city_seq, body_hash=header.body_hash, taps=batch.body, codes=batch.codes
+            )
+        rows.append(row)
+    return rows

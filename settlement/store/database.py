@@ -1,0 +1,212 @@
+"""The tables of the house, and the engine that reaches them.
+
+The ledger's part (head, entry, body, codes, tile, checkpoint, rule_table) is the truth. The clearing's part (clearing_head,
+cleared_tick, exception, win, obligation, posting, account, snapshot) is a fold over it and can be rebuilt from it.
+"""
+
+from asyncpg import InterfaceError, PostgresError
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, PostgresError, InterfaceError, OSError, TimeoutError)
+"""What a database that goes away, or an answer that is lost, looks like: read the head again before going on."""
+
+metadata = MetaData()
+
+head = Table(
+    "head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("last_leaf", LargeBinary, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    CheckConstraint("id = 1", name="one_head"),
+    comment="The one row whose update is a tick's point of no return.",
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("entry_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("city", Integer, comment="of a batch"),
+    Column("city_seq", BigInteger, comment="of a batch"),
+    Column("data", LargeBinary, nullable=False, comment="the entry as it is hashed"),
+    CheckConstraint("octet_length(data) <= 65535", name="entry_fits_a_bundle"),
+    UniqueConstraint("city", "city_seq", name="one_entry_a_batch"),
+    Index("entry_by_kind", "kind", "entry_index"),
+)
+
+body = Table(
+    "body",
+    metadata,
+    Column("entry_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("taps", LargeBinary, nullable=False),
+    Index("body_by_hash", "body_hash"),
+    comment="The taps of a batch, 80 bytes each, beside the entry that names their hash.",
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("entry_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("codes", LargeBinary, nullable=False),
+    Index("codes_by_hash", "body_hash"),
+    comment="The rider codes as scanned: evidence that may be dropped after its retention.",
+)
+
+tile = Table(
+    "tile",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("hashes", LargeBinary, nullable=False, comment="up to 256 hashes; a partial tile is a prefix of the full one"),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False, comment="the signed note, as published"),
+)
+
+rule_table = Table(
+    "rule_table",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("data", LargeBinary, nullable=False, comment="a city's table or the agreement, as hashed"),
+)
+
+fork = Table(
+    "fork",
+    metadata,
+    Column("city", Integer, primary_key=True),
+    Column("city_seq", BigInteger, primary_key=True),
+    Column("header_hash", LargeBinary, primary_key=True),
+    Column("signed_header", LargeBinary, nullable=False),
+    comment="A second signed header for a city's sequence number: evidence against the city.",
+)
+
+clearing_head = Table(
+    "clearing_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("to_index", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one_clearing_head"),
+    comment="How far the ledger is cleared; updated with the rows it stands for.",
+)
+
+cleared_tick = Table(
+    "cleared_tick",
+    metadata,
+    Column("to_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_index", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("taps", BigInteger, nullable=False),
+    Column("journeys", BigInteger, nullable=False),
+    Column("gross_fen", BigInteger, nullable=False),
+    Column("delta_root", LargeBinary, nullable=False),
+    Column("positions", ARRAY(BigInteger), nullable=False, comment="fen by member number, after this tick"),
+    Column("journey_block", LargeBinary, nullable=False, comment="journey records, one behind the other"),
+    Column("share_block", LargeBinary, nullable=False, comment="share records, one behind the other"),
+)
+
+exception = Table(
+    "exception",
+    metadata,
+    Column("to_index", BigInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("reason", SmallInteger, nullable=False),
+    Column("tap", LargeBinary, nullable=False),
+    comment="Taps that cannot clear, each with its numbered reason.",
+)
+
+win = Table(
+    "win",
+    metadata,
+    Column("second", BigInteger, primary_key=True, autoincrement=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("from_index", BigInteger, nullable=False),
+    Column("to_index", BigInteger, nullable=False),
+    Column("taps", BigInteger, nullable=False),
+    Column("journeys", BigInteger, nullable=False),
+    Column("gross_fen", BigInteger, nullable=False),
+    Column("net_fen", BigInteger, nullable=False),
+    Column("state_root", LargeBinary, nullable=False),
+    Column("payload", LargeBinary, nullable=False, comment="the window's ledger entry"),
+)
+
+obligation = Table(
+    "obligation",
+    metadata,
+    Column("second", BigInteger, primary_key=True),
+    Column("debtor", Integer, primary_key=True),
+    Column("creditor", Integer, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("journeys", BigInteger, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    CheckConstraint("amount_fen > 0 AND debtor <> creditor", name="an_obligation_is_owed"),
+    comment="What one member owes another for the journeys of a window, summed by pair and kind.",
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    Column("second", BigInteger, primary_key=True),
+    Column("level", SmallInteger, primary_key=True),
+    Column("owner", Integer, primary_key=True),
+    Column("account", SmallInteger, primary_key=True),
+    Column("reason", SmallInteger, primary_key=True),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("before_fen", BigInteger, nullable=False),
+    Column("after_fen", BigInteger, nullable=False),
+    CheckConstraint("after_fen = before_fen + amount_fen", name="a_posting_carries_its_balance"),
+    comment="Double entry: sums to zero for each second, level and reason.",
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),
+    Column("owner", Integer, primary_key=True),
+    Column("account", SmallInteger, primary_key=True),
+    Column("balance_fen", BigInteger, nullable=False),
+    Column("second", BigInteger, nullable=False, comment="the last window that changed it"),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("to_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", LargeBinary, nullable=False),
+    comment="The clearing's state between ticks, so that a restart replays minutes and not months.",
+)
+
+WRITTEN_ONCE = ("entry", "body", "checkpoint", "cleared_tick", "exception", "win", "obligation", "posting", "rule_table")
+"""Tables whose rows a trigger keeps from being changed or deleted; `codes` may be dropped, by design."""
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """An engine on asyncpg; prepared statements stay on, connections are checked before they are lent."""
+    return create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)

@@ -1,0 +1,29 @@
+"""One ASGI app for everything the house answers, and the only place that knows status codes."""
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from fare_chain.errors import Conflict, FareChainError, Malformed, Overloaded, Unknown, Untrusted
+from settlement.web import clearing_api, log_api
+from settlement.web.answers import Problem
+from settlement.web.parts import Running
+
+STATUS = {Malformed: 400, Untrusted: 403, Unknown: 404, Conflict: 409, Overloaded: 503}
+
+
+def make_app(running: Running) -> FastAPI:
+    """The app over parts that may come and go."""
+    app = FastAPI(title="FareChain clearing house", version="1", docs_url=None, redoc_url=None)
+    app.state.running = running
+    app.add_exception_handler(FareChainError, refuse)
+    app.router.routes.extend(log_api.ROUTES)
+    app.include_router(clearing_api.router)
+    return app
+
+
+async def refuse(_request: Request, error: Exception) -> Response:
+    """A refusal as problem+json (RFC 9457): its name, its sentence, its status."""
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+    problem = {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": str(error)}
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return Problem(problem, status_code=status, headers=headers)

@@ -1,0 +1,156 @@
+"""Clearing over HTTP: health, status, windows, positions, reports."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from fare_chain.errors import Malformed, Unknown
+from fare_chain.events import read_window_entry
+from settlement.reports.catalogue import PAIR_MATRIX, find_report
+from settlement.reports.lines import pair_matrix_line, window_net_lines
+from settlement.reports.tables import FORMATS, Line
+from settlement.store import books
+from settlement.web.answers import Json
+from settlement.web.parts import Parts, parts_of
+
+router = APIRouter()
+_END_OF_TIME = 2**40
+Second = Annotated[int, Query(ge=0, le=_END_OF_TIME)]
+
+
+@router.get("/v1/health")
+async def health(request: Request) -> Response:
+    """Whether the house takes batches now; 503 while it starts."""
+    parts = parts_of(request)
+    return Json({"ready": True, "term": parts.sequencer.head.term})
+
+
+@router.get("/v1/status")
+async def status(request: Request) -> Response:
+    """Where ledger and clearing stand: sizes, sums since the first entry, positions now, latencies since the house started."""
+    parts = parts_of(request)
+    clearing = parts.clearing
+    async with parts.engine.connect() as connection:
+        totals = await books.totals(connection)
+    positions = {parts.members.get(member, str(member)): fen for member, fen in clearing.positions}
+    return Json(
+        {
+            "origin": parts.sequencer.head.origin,
+            "size": parts.sequencer.head.head.size,
+            "cleared_to": 0 if clearing.state is None else clearing.state.next_index,
+            **totals,
+            "waiting_taps": 0 if clearing.state is None else len(clearing.state.waiting),
+            "positions": positions,
+            "positions_sum": sum(positions.values()),
+            "latency_ms": {
+                "p50": clearing.latencies.percentile_ms(50),
+                "p99": clearing.latencies.percentile_ms(99),
+                "taps": int(clearing.latencies.counts.sum()),
+            },
+            "staged_batches": len(parts.sequencer.staging.batches),
+        }
+    )
+
+
+@router.get("/v1/windows")
+async def windows(
+    request: Request,
+    from_second: Annotated[int, Query(alias="from", ge=0, le=_END_OF_TIME)] = 0,
+    to_second: Annotated[int, Query(alias="to", ge=0, le=_END_OF_TIME)] = _END_OF_TIME,
+    limit: Annotated[int, Query(ge=1, le=3600)] = 100,
+) -> Response:
+    """Windows that begin in [from, to), in order; go on with `from` = the last second + 1."""
+    parts = parts_of(request)
+    async with parts.engine.connect() as connection:
+        rows = await books.read_windows(connection, from_second, to_second, limit)
+    return Json({"windows": [_window(row.payload, parts) for row in rows]})
+
+
+@router.get("/v1/windows/{second}")
+async def window(request: Request, second: int) -> Response:
+    """One window with the lines that it posted: by level and reason they sum to zero."""
+    parts = parts_of(request)
+    async with parts.engine.connect() as connection:
+        rows = await books.read_windows(connection, second, second + 1, 1)
+        if not rows:
+            raise Unknown(f"no window begins at second {second}: it is open, or inside a run without entries")
+        postings = await books.read_postings(connection, second)
+    names = ("level", "account", "owner", "reason", "amount_fen", "before_fen", "after_fen")
+    lines = [{name: getattr(line, name) for name in names} for line in postings]
+    return Json(_window(rows[0].payload, parts) | {"postings": lines})
+
+
+@router.get("/v1/cities/{city}/watermark")
+async def watermark(request: Request, city: str) -> Response:
+    """The sequence that the city's next batch must have, and the header hash that it must name."""
+    parts = parts_of(request)
+    tail = parts.sequencer.tail(_member(parts, city))
+    return Json({"city": city, "next_seq": tail.next_seq, "prev_header": tail.header_hash.hex()})
+
+
+@router.get("/v1/reports/{name}")
+async def report(
+    request: Request,
+    name: str,
+    member: Annotated[str | None, Query(alias="for")] = None,
+    from_second: Annotated[int, Query(alias="from", ge=0, le=_END_OF_TIME)] = 0,
+    to_second: Annotated[int, Query(alias="to", ge=0, le=_END_OF_TIME)] = _END_OF_TIME,
+    form: Annotated[str, Query(alias="format")] = "json",
+) -> Response:
+    """A report over the windows in [from, to), as csv or json; by recorded second, so that it never changes."""
+    wanted = find_report(name)
+    if form not in FORMATS:
+        raise Malformed(f"format is {form!r}, expected one of {', '.join(FORMATS)}")
+    parts = parts_of(request)
+    number = None if member is None else _member(parts, member)
+    sealed = 0 if parts.clearing.state is None else parts.clearing.state.second
+    about = {
+        "basis": "settlement",
+        "for": member or "all",
+        "from": from_second,
+        "to": min(to_second, sealed),
+        "as_of_size": parts.sequencer.head.head.size,
+    }
+    lines = _pairs if wanted is PAIR_MATRIX else _windows
+    write, media_type = FORMATS[form]
+    return StreamingResponse(write(wanted, about, lines(parts, from_second, min(to_second, sealed), number)), media_type=media_type)
+
+
+async def _windows(parts: Parts, from_second: int, to_second: int, member: int | None) -> AsyncIterator[Line]:
+    async with parts.engine.connect() as connection:
+        async for row, moved in books.moved_by_window(connection, from_second, to_second):
+            for line in window_net_lines(read_window_entry(row.payload), moved, parts.members, member):
+                yield line
+
+
+async def _pairs(parts: Parts, from_second: int, to_second: int, member: int | None) -> AsyncIterator[Line]:
+    async with parts.engine.connect() as connection:
+        for row in await books.pair_matrix(connection, from_second, to_second):
+            if member in (None, row.debtor, row.creditor):
+                yield pair_matrix_line(row, parts.members)
+
+
+def _member(parts: Parts, name: str) -> int:
+    """A member's number by its name; Unknown lists the names."""
+    numbers = {known: number for number, known in parts.members.items()}
+    if name.lower() not in numbers:
+        raise Unknown(f"there is no member {name!r}: expected one of {', '.join(numbers)}")
+    return numbers[name.lower()]
+
+
+def _window(payload: bytes, parts: Parts) -> dict[str, Any]:
+    entry = read_window_entry(payload)
+    return {
+        "second": entry.second,
+        "seconds": entry.seconds,
+        "from_index": entry.from_index,
+        "to_index": entry.to_index,
+        "taps": entry.taps,
+        "journeys": entry.journeys,
+        "gross_fen": entry.gross_fen,
+        "net_fen": entry.net_fen,
+        "state_root": entry.state_root.hex(),
+        "positions": {parts.members.get(member, str(member)): fen for member, fen in entry.positions},
+    }

@@ -1,0 +1,38 @@
+"""The house's running parts as a request finds them: they change when the house restarts its insides."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+
+from fare_chain.errors import Overloaded
+from settlement.clear_windows import ClearWindows
+from settlement.intake import Intake
+from settlement.sequencer import Sequencer
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that a route may use; `members` are the names of the members by number."""
+
+    engine: AsyncEngine
+    intake: Intake
+    sequencer: Sequencer
+    clearing: ClearWindows
+    vkey: str
+    members: dict[int, str]
+
+
+@dataclass(slots=True)
+class Running:
+    """The parts, or None while they start."""
+
+    parts: Parts | None = None
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts behind a request; Overloaded while there are none: whoever asks comes back in a moment."""
+    parts: Parts | None = request.app.state.running.parts
+    if parts is None:
+        raise Overloaded("the clearing house is starting: try again in a moment, nothing was stored")
+    return parts

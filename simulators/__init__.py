@@ -1,0 +1,1 @@
+"""The world: riders, gates and what goes wrong with them."""
