@@ -63,7 +63,7 @@ class Catalogue:
         return found
 
     def station(self, station_id: str) -> tuple[City, Station]:
-        """Find a station and its city by the station's id, as `SHA-xinzhuang`."""
+        """Find a station and its city by the station's id: the city's code, a hyphen, a name."""
         city = self.by_code.get(station_id.partition("-")[0])
         if city is None:
             known = ", ".join(self.by_code)

@@ -238,6 +238,6 @@ def _time_zone(head: Fields) -> str:
     try:
         ServiceDays(name, 0).day_of(0)
     except (ValueError, OSError, LookupError):
-        head.wrong("time_zone", f"is {name!r}, which is unknown", "give a name of the IANA database, as Asia/Shanghai")
+        head.wrong("time_zone", f"is {name!r}, which is unknown", "give a name of the IANA time zone database")
         return "UTC"
     return name

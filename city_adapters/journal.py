@@ -18,6 +18,8 @@ from fare_chain.errors import Overloaded
 from fare_chain.tap import TAP_BYTES
 
 MAGIC = b"FCJRNL01"
+CLOSED = -1
+"""The descriptor of a journal that was let go."""
 _LENGTH = struct.Struct("<H")
 _CHECK = struct.Struct("<I")
 _LEAST_RECORD = _LENGTH.size + TAP_BYTES + _CHECK.size
@@ -69,11 +71,14 @@ class Journal:
 
     def sync(self) -> None:
         """Bring what is written to the disk itself: from here on a power cut does not lose it either."""
-        os.fsync(self.descriptor)
+        if self.descriptor != CLOSED:
+            os.fsync(self.descriptor)
 
     def close(self) -> None:
-        """Let the file go; what was written stays."""
-        os.close(self.descriptor)
+        """Let the file go, if that was not done before; what was written stays."""
+        descriptor, self.descriptor = self.descriptor, CLOSED
+        if descriptor != CLOSED:
+            os.close(descriptor)
 
     def _take_back(self) -> None:
         try:

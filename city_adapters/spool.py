@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from city_adapters import journal as journals
-from city_adapters.journal import Journal, NotKept
+from city_adapters.journal import CLOSED, Journal, NotKept
 from city_adapters.open_taps import last_gate_seqs, open_entries
 from city_adapters.spool_files import Spooled, Tail, name_of, read_spooled, read_tail, sync_folder, write_durably, write_tail
 from fare_chain.batch import CityTail, seal
@@ -75,8 +75,9 @@ class Spool:
 
     @property
     def unsealed(self) -> list[Journal]:
-        """The journals that hold taps, oldest first."""
-        return [journal for journal in (*self.turned, self._open) if journal and journal.taps]
+        """The journals that hold taps and are not sealed, oldest first."""
+        sealed = self.chain.next_seq
+        return [journal for journal in (*self.turned, self._open) if journal and journal.taps and journal.seq >= sealed]
 
     def append(self, tap: Tap, code: bytes) -> None:
         """Keep one tap; when this returns, its gate may open. NotKept: it was not kept, the gate must stay shut."""
@@ -162,11 +163,13 @@ class Spool:
         return self._read_inside() + b"".join(batches)
 
     def close(self) -> None:
-        """Let the folder go. A journal that holds taps stays, and is sealed at the next start."""
+        """Let the folder go, if that was not done before. A journal that holds taps stays, and is sealed at the next start."""
         for journal in (*self.turned, self._open):
             if journal is not None:
                 journal.close()
-        os.close(self._lock)
+        lock, self._lock = self._lock, CLOSED
+        if lock != CLOSED:
+            os.close(lock)
 
     def _write_batch(self, seq: int, taps: Sequence[bytes], codes: Sequence[bytes]) -> None:
         """Seal taps as the next batch and write it durably; the chain then ends with it."""

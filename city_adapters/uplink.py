@@ -46,9 +46,10 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """What stopped the sending, in words."""
+    """What stopped the sending, at which batch, and in words."""
 
     fault: Fault
+    seq: int
     sentence: str
     wait_s: float = 0.0
     """How long the house asked to be left alone."""
@@ -104,7 +105,7 @@ class Uplink:
                 await asyncio.sleep(self._pause_s(met))
 
     async def _flow(self, client: httpx2.AsyncClient) -> Setback:
-        """Send in order until something is not taken; then let what is on its way come in, and say what was worst."""
+        """Send in order until something is not taken; then let the rest come in, and say what was worst, of the oldest."""
         setbacks: list[Setback] = []
         async with asyncio.TaskGroup() as group:
             while not setbacks:
@@ -113,7 +114,7 @@ class Uplink:
                     self._in_flight.add(spooled.seq)
                     group.create_task(self._send(client, spooled, setbacks))
                 await self._changed.wait()
-        return max(setbacks, key=lambda setback: setback.fault.value)
+        return min(setbacks, key=lambda setback: (-setback.fault.value, setback.seq))
 
     def _to_send(self) -> list[Spooled]:
         """The next batches to launch. After a setback one at a time, until one goes through."""
@@ -135,9 +136,13 @@ class Uplink:
             if setback is None:
                 self._take_in(spooled)
         except httpx2.RequestError as error:
-            setback = Setback(Fault.AWAY, f"the house at {self.house} does not answer ({error!r}): the spool keeps everything")
+            setback = Setback(
+                Fault.AWAY, spooled.seq, f"the house at {self.house} does not answer ({error!r}): the spool keeps all"
+            )
         except OSError as error:
-            setback = Setback(Fault.STUCK, f"{spooled.path} cannot be read or renamed ({error.strerror}): see to the disk")
+            setback = Setback(
+                Fault.STUCK, spooled.seq, f"{spooled.path} cannot be read or renamed ({error.strerror}): see to the disk"
+            )
         finally:
             self._in_flight.discard(spooled.seq)
             self._changed.set()
@@ -151,14 +156,14 @@ class Uplink:
             try:
                 check_receipt(response.text, spooled.signed_header, self.ring)
             except FareChainError as error:
-                return Setback(Fault.STUCK, f"the house's receipt for batch {spooled.seq} does not hold: {error}")
+                return Setback(Fault.STUCK, spooled.seq, f"the house's receipt for batch {spooled.seq} does not hold: {error}")
             return None
         said = f"the house answered {status} to batch {spooled.seq}: {_detail(response)}"
         if status == 409 and not is_oldest:
-            return Setback(Fault.GAP, said)
+            return Setback(Fault.GAP, spooled.seq, said)
         if status in (408, 429) or status >= 500:
-            return Setback(Fault.AWAY, said, _retry_after_s(response))
-        return Setback(Fault.STUCK, said)
+            return Setback(Fault.AWAY, spooled.seq, said, _retry_after_s(response))
+        return Setback(Fault.STUCK, spooled.seq, said)
 
     def _take_in(self, spooled: Spooled) -> None:
         """Let the spool go of what is proved, oldest first: what overtook an older one waits for it here."""
@@ -181,7 +186,7 @@ class Uplink:
         self.setback = met
         if met.fault is Fault.STUCK:
             return self._stuck_pause_s
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failed - 1, 10))
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * (1 << min(self._failed - 1, 10)))
         return max(met.wait_s, pause_s) * (0.5 + self._draw())
 
 

@@ -6,7 +6,6 @@ A new version is a new file and edits none: a version without an end of its own 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
 
 from city_adapters.fields import Fields
 from city_adapters.findings import Finding, error
@@ -22,18 +21,6 @@ class Validity:
 
     from_us: int
     to_us: int = FOREVER_US
-
-    def covers(self, at_us: int) -> bool:
-        """Whether the version is in force at that moment."""
-        return self.from_us <= at_us < self.to_us
-
-
-class Dated(Protocol):
-    """Anything of which one version holds at a time."""
-
-    @property
-    def validity(self) -> Validity:
-        """When this version holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def verify(
     try:
         source = open_log(log)
         offered = not vkey
-        verifiers = [read_vkey(text) for text in vkey or [source.read("log.vkey").decode().rstrip("\n")]]
+        verifiers = [read_vkey(text) for text in vkey or [source.read("log.vkey").decode().removesuffix("\n")]]
         followers = [point.load()() for point in entry_points(group="fare_chain.audit")]
         with progress_bar(quiet=as_json) as progress:
             result = audit(source, verifiers, followers=followers, rider_signatures=rider_signatures, progress=progress)

@@ -4,8 +4,9 @@ import asyncio
 import os
 
 from alembic import context
-from settlement.store.database import make_engine, metadata
 from sqlalchemy import Connection
+
+from settlement.store.database import make_engine, metadata
 
 
 def run_on(connection: Connection) -> None:

@@ -25,6 +25,7 @@ from settlement.ports import CommittedTick
 from settlement.sequencer import Control
 from settlement.store import clearings
 from settlement.store import ledger as ledger_store
+from settlement.store.books import Totals, totals
 
 SNAPSHOT_SECONDS = 60
 _SLOWEST_MS = 60_000
@@ -73,9 +74,7 @@ class ClearWindows:
         self.state: State | None = None
         self.positions: Balances = ()
         self.latencies = Latencies()
-        self.journeys = 0
-        self.taps = 0
-        self.exceptions = 0
+        self.totals = Totals()
         self._stored_ticks: dict[int, bytes] = {}
         self._stored_windows: dict[int, bytes] = {}
         self._on_ledger = -1
@@ -93,6 +92,7 @@ class ClearWindows:
             self._on_ledger = await clearings.last_window_on_ledger(connection)
             async for tick in _stored_ticks(connection, begin, size):
                 await self.take(tick)
+            self.totals = await totals(connection)
 
     async def take(self, tick: CommittedTick) -> None:
         """Clear the next tick, or only let time pass; returns once the results are durable. LawBroken stops everything."""
@@ -107,9 +107,7 @@ class ClearWindows:
                 self.stage(Control(EntryKind.WINDOW, window_entry(item.window).to_bytes()))
         if folded.cleared is not None:
             self.positions = folded.positions
-            self.taps += folded.cleared.taps
-            self.journeys += len(folded.cleared.journeys)
-            self.exceptions += len(folded.cleared.exceptions)
+        self.totals = _added(self.totals, folded, sum(verified.entry.kind is EntryKind.BATCH for verified in tick.entries))
 
     def count_latency(self, tick: CommittedTick) -> None:
         """Count a live tick's taps as cleared now; replayed ones waited for the restart, not for clearing."""
@@ -151,6 +149,22 @@ class ClearWindows:
                 f"clearing {key} again gives {value.hex()[:64]}, stored is {found.hex()[:64]}: the database was changed"
             )
         return found is not None
+
+
+def _added(so_far: Totals, folded: Folded, batches: int) -> Totals:
+    """The totals once this tick and these windows are in."""
+    windows, cleared = [item.window for item in folded.closed], folded.cleared
+    sealed = [window.second + window.seconds - 1 for window in windows]
+    return Totals(
+        taps=so_far.taps + (0 if cleared is None else cleared.taps),
+        journeys=so_far.journeys + (0 if cleared is None else len(cleared.journeys)),
+        batches=so_far.batches + batches,
+        exceptions=so_far.exceptions + (0 if cleared is None else len(cleared.exceptions)),
+        windows=so_far.windows + len(windows),
+        gross_fen=so_far.gross_fen + sum(window.gross_fen for window in windows),
+        net_fen=so_far.net_fen + sum(window.net_fen for window in windows),
+        sealed_second=max([so_far.sealed_second, *sealed]),
+    )
 
 
 def fold(state: State | None, tick: CommittedTick) -> Folded | None:

@@ -5,27 +5,31 @@ Recovery is the everyday path: after any failure of the database the insides are
 
 import asyncio
 import os
+import signal
+import socket
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 import uvicorn
 import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from city_adapters.catalogue import load_catalogue
 from fare_chain.errors import Conflict
 from fare_chain.key_files import read_signing_key
 from fare_chain.keys import SigningKey
 from fare_chain.note import NoteVerifier
-from settlement.clear_windows import ClearWindows
+from settlement.clear_windows import ClearWindows, LawBroken
 from settlement.intake import Intake
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
 from settlement.sequencer import TICK_S, Sequencer
 from settlement.store import ledger as store
-from settlement.store.database import FAILURES
-from settlement.store.starting import Database
+from settlement.store.starting import FAILURES, Database
 from settlement.web.access import check_address
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
@@ -35,6 +39,9 @@ MOST_UNCLEARED_TICKS = 16
 """How far clearing may fall behind the sequencer before batches have to wait for it."""
 MOST_RESTARTS = 20
 """How often in a row the insides may fail before a tick succeeds; then somebody has to look."""
+
+RECOVERABLE: tuple[type[Exception], ...] = (*FAILURES, store.TermLost)
+"""After these the insides are made again from what is stored."""
 
 log = structlog.get_logger("house")
 
@@ -61,6 +68,19 @@ def clock_us() -> int:
     return time.time_ns() // 1000
 
 
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the house: uvicorn would end the process before PostgreSQL is stopped."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+    def leave(self) -> None:
+        """Take no new connection, answer those that are open, and end."""
+        self.should_exit = True
+
+
 class House:
     """The clearing house as one process."""
 
@@ -75,41 +95,45 @@ class House:
         self.failures = 0
 
     async def run(self) -> None:
-        """Serve until told to stop; what is staged then is still appended and cleared."""
-        config = uvicorn.Config(
-            make_app(self.running), host=self.settings.host, port=self.settings.port, log_config=None, access_log=False,
-            loop="uvloop", http="httptools", timeout_graceful_shutdown=5,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
+        """Serve until told to stop; what is staged then is still appended and cleared, and what was started is stopped."""
+        server = _Server(
+            uvicorn.Config(make_app(self.running), log_config=None, access_log=False, http="httptools", timeout_graceful_shutdown=5)
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, server.leave)
+        serving = asyncio.create_task(server.serve(sockets=[_listen(self.settings.host, self.settings.port)]))
         serving.add_done_callback(lambda _task: self.stopping.set())
         watching = asyncio.create_task(_watch_parent(self.settings.parent, server))
         try:
             while not self.stopping.is_set():
                 await self._run_insides()
         finally:
-            server.should_exit = True
-            await serving
+            server.leave()
+            await asyncio.wait([serving])
             watching.cancel()
             await asyncio.to_thread(self.database.close)
 
     async def _run_insides(self) -> None:
         """Make the parts from what is stored and work until told to stop, or until the database fails."""
-        failed: BaseException | None = None
+        failed: Exception | None = None
+        broken: Exception | None = None
         try:
             parts = await self._boot()
             self.running.parts = parts
             log.info("serving", port=self.settings.port, entries=parts.sequencer.head.head.size, term=parts.sequencer.head.term)
             await self._work(parts)
-        except* FAILURES as group:
-            failed = group.exceptions[0]
-        except* store.TermLost as group:
+        except* LawBroken as group:
+            broken = group.exceptions[0]
+        except* RECOVERABLE as group:
             failed = group.exceptions[0]
         finally:
             if self.running.parts is not None:
                 parts, self.running.parts = self.running.parts, None
                 parts.sequencer.abandon()
                 await parts.engine.dispose()
+        if broken is not None:
+            log.critical("a law is broken: nothing of this tick is cleared", why=str(broken))
+            raise broken
         if failed is not None:
             self.failures += 1
             log.warning("restarting the insides", why=str(failed), failures=self.failures)
@@ -118,22 +142,14 @@ class House:
             await asyncio.sleep(min(0.1 * self.failures, 2.0))
 
     async def _boot(self) -> Parts:
-        """Come to the state in which the last house stopped or died, and take a new term."""
+        """Come to the state in which the last house stopped or died, and stage what is new in the folders."""
         engine = await self.database.open()
-        async with engine.begin() as connection:
-            stored = await store.open_head(connection, self.settings.origin)
-            # From here on nobody of an earlier term can append: its update of the head row finds another term.
-            stored = replace(stored, term=await store.take_term(connection))
-            tails = await store.read_tails(connection)
-            right_edge = await store.read_right_edge(connection, stored.head.size)
-        sequencer = Sequencer(engine, key=self.key, head=stored, tails=tails, right_edge=right_edge, clock=clock_us)
-        clearing = ClearWindows(engine, sequencer.stage_control)
-        await clearing.restore(stored.head.size)
+        sequencer, clearing = await boot(engine, key=self.key, origin=self.settings.origin, clock=clock_us)
         controls, ring = await publish(engine, self.settings.members, self.settings.cities)
         log_key(ring, self.key.public, clock_us())
         for control in controls:
             sequencer.stage_control(control)
-        vkey = NoteVerifier(stored.origin, self.key.public).to_vkey()
+        vkey = NoteVerifier(sequencer.head.origin, self.key.public).to_vkey()
         catalogue = load_catalogue(self.settings.cities)
         names = {0: "scheme"} | {int(city.number): str(city.slug) for city in catalogue.cities}
         return Parts(engine, Intake(engine, sequencer, ring), sequencer, clearing, vkey, names)
@@ -161,12 +177,38 @@ class House:
             clearing.count_latency(tick)
 
 
-async def _watch_parent(parent: int | None, server: uvicorn.Server) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket on the address; Conflict where another program has it."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Conflict(f"port {port} of {host} cannot be had: {error.strerror}; choose another with --port") from error
+    return listener
+
+
+async def boot(engine: AsyncEngine, *, key: SigningKey, origin: str, clock: Callable[[], int]) -> tuple[Sequencer, ClearWindows]:
+    """Take a new term and come to the end of what is stored, ledger and clearing alike, by the everyday path."""
+    async with engine.begin() as connection:
+        stored = await store.open_head(connection, origin)
+        # From here on nobody of an earlier term can append: its update of the head row finds another term.
+        stored = replace(stored, term=await store.take_term(connection))
+        tails = await store.read_tails(connection)
+        right_edge = await store.read_right_edge(connection, stored.head.size)
+    sequencer = Sequencer(engine, key=key, head=stored, tails=tails, right_edge=right_edge, clock=clock)
+    clearing = ClearWindows(engine, sequencer.stage_control)
+    await clearing.restore(stored.head.size)
+    return sequencer, clearing
+
+
+async def _watch_parent(parent: int | None, server: _Server) -> None:
     """Stop when the process that started us is gone: nobody would stop us later."""
     while parent is not None and os.getppid() == parent:  # noqa: ASYNC110  the system tells nobody that a parent died
         await asyncio.sleep(1.0)
     if parent is not None:
-        server.should_exit = True
+        server.leave()
 
 
 def run_house(settings: Settings) -> None:

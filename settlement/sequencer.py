@@ -119,17 +119,9 @@ class Sequencer:
         if not batches and not control:
             self.last_us = recorded_us
             return CommittedTick(recorded_us, self.head.head.size, (), self.head.head.last_leaf)
-        try:
-            return await self._append(recorded_us, batches, control)
-        except BaseException:
-            # Unknown whether the commit arrived: whoever restarts the house reads the head and goes on from there; the
-            # cities send again and get the receipts of what did arrive.
-            for staged in batches:
-                staged.receipt.set_exception(
-                    Overloaded("the ledger could not be written just now: keep the batch and send it again")
-                )
-                staged.receipt.exception()
-            raise
+        # If this fails it is unknown whether the commit arrived: the house abandons this sequencer, reads the head and goes on
+        # from there; the cities send again and get the receipts of what did arrive.
+        return await self._append(recorded_us, batches, control)
 
     async def _append(self, recorded_us: int, batches: Sequence[Staged], control: Sequence[Control]) -> CommittedTick:
         before = self.head

@@ -25,7 +25,9 @@ LONGEST_RIDE_US = DAY_US
 
 def small_scheme() -> tuple[PinnedTable, ...]:
     """All tables of the scheme, pinned: alder (1), birch (2), cedar (3), and the agreements of both days."""
-    alder = small_city(1, "alder", [(OPENING_US, FOREVER_US, 300)], kilometres=(1.3, 2.2, 0.9), beneficiaries=(1, 2, 3))
+    alder = small_city(
+        1, "alder", [(OPENING_US, FOREVER_US, 300)], kilometres=(1.3, 2.2, 0.9), beneficiaries=(1, 2, 3), unpriced=(4, 1)
+    )
     birch = small_city(
         2, "birch", [(OPENING_US, CHANGE_US, 200), (CHANGE_US, FOREVER_US, 275)], kilometres=(0.7, 5.1), beneficiaries=(1, 4)
     )
@@ -42,6 +44,7 @@ def small_city(
     *,
     kilometres: tuple[float, ...],
     beneficiaries: tuple[int, ...],
+    unpriced: tuple[int, int] | None = None,
 ) -> CityTable:
     """One line, `kilometres` between neighbours; every link is the next beneficiary's, round about.
 
@@ -49,9 +52,10 @@ def small_city(
         number: The city's member number.
         slug: Its name.
         prices: For each dated version: valid from, valid to (us), and the fare of one link in fen; each further link costs 100
-            more, and a ride that ends where it began 90. The ride from the last station to the first has no fare.
+            more, and a ride that ends where it began 90.
         kilometres: Length of each link.
         beneficiaries: Numbers within the city.
+        unpriced: The stations from and to of a ride without a fare.
 
     """
     links = [round(length * 1000) for length in kilometres]
@@ -64,8 +68,9 @@ def small_city(
             if begin == end:
                 weights[begin, end, 0] = 1
     distance_m = weights.sum(axis=-1, dtype="<i4")
+    np.fill_diagonal(distance_m, 0)
     versions = [
-        TariffVersion(begin, end, f"{slug}-{index}", _fares(size, price), distance_m, weights)
+        TariffVersion(begin, end, f"{slug}-{index}", _fares(size, price, unpriced), distance_m, weights)
         for index, (begin, end, price) in enumerate(prices)
     ]
     stations = np.arange(1, size + 1, dtype="<i4")
@@ -107,8 +112,9 @@ def tap_records(taps: Iterable[Tap]) -> Taps:
     return np.frombuffer(b"".join(tap.to_bytes() for tap in taps), TAP_DTYPE)
 
 
-def _fares(size: int, price: int) -> npt.NDArray[np.int32]:
+def _fares(size: int, price: int, unpriced: tuple[int, int] | None) -> npt.NDArray[np.int32]:
     links = np.abs(np.arange(size)[:, None] - np.arange(size)[None, :])
     fares = np.where(links == 0, 90, price + 100 * (links - 1)).astype("<i4")
-    fares[size - 1, 0] = -1
+    if unpriced:
+        fares[unpriced[0] - 1, unpriced[1] - 1] = -1
     return fares

@@ -32,7 +32,7 @@ class Programs:
     @property
     def major(self) -> int:
         """The version that a data folder must have been made by."""
-        return int(re.match(r"\d*", self.version)[0] or 0)  # type: ignore[index]  # \d* matches anything
+        return int(re.split(r"\D", self.version)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Windows, obligations and postings as reports read them: streamed, in order of second."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +14,22 @@ PAGE_SECONDS = 3_600
 """How many windows a report reads at a time: memory stays flat however long the span."""
 
 
-async def totals(connection: AsyncConnection) -> dict[str, int]:
-    """Sums over everything cleared: taps, journeys, windows, gross and net fen between members, batches."""
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over everything cleared so far; gross and net are between members, over sealed windows."""
+
+    taps: int = 0
+    journeys: int = 0
+    batches: int = 0
+    exceptions: int = 0
+    windows: int = 0
+    gross_fen: int = 0
+    net_fen: int = 0
+    sealed_second: int = -1
+
+
+async def totals(connection: AsyncConnection) -> Totals:
+    """Add everything up, once at a start: afterwards whoever clears keeps count."""
     windows = (
         await connection.execute(
             sa.select(
@@ -32,16 +47,16 @@ async def totals(connection: AsyncConnection) -> dict[str, int]:
     ).one()
     batches = (await connection.execute(sa.select(sa.func.count()).where(entry.c.city.is_not(None)))).scalar_one()
     exceptions = (await connection.execute(sa.select(sa.func.count()).select_from(exception))).scalar_one()
-    return {
-        "windows": int(windows[0]),
-        "gross_fen": int(windows[1]),
-        "net_fen": int(windows[2]),
-        "sealed_second": -1 if windows[3] is None else int(windows[3]),
-        "taps": int(ticks[0]),
-        "journeys": int(ticks[1]),
-        "batches": int(batches),
-        "exceptions": int(exceptions),
-    }
+    return Totals(
+        taps=int(ticks[0]),
+        journeys=int(ticks[1]),
+        batches=int(batches),
+        exceptions=int(exceptions),
+        windows=int(windows[0]),
+        gross_fen=int(windows[1]),
+        net_fen=int(windows[2]),
+        sealed_second=-1 if windows[3] is None else int(windows[3]),
+    )
 
 
 async def read_windows(connection: AsyncConnection, from_second: int, to_second: int, limit: int) -> Sequence[Any]:

@@ -13,13 +13,13 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import socket
 import stat
 import struct
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,7 +153,7 @@ class DataFolder:
         if _suits_socket(near):
             near.mkdir(mode=0o700, exist_ok=True)
             identity.own(near)
-        elif self.sockets() == near or not _suits_socket(self.sockets()) or not _is_private(self.sockets(), identity.uid):
+        elif not _suits_socket(self.sockets()) or not _is_private(self.sockets(), identity.uid):
             usual = tempfile.gettempdir()
             short = "/tmp"  # noqa: S108  # the short folder that every machine has; mkdtemp makes a private one inside
             fits = _suits_socket(Path(usual, "fare-chain-1234_678"))
@@ -162,10 +162,12 @@ class DataFolder:
             (self.data / "socket-folder").write_text(f"{far}\n", encoding="utf-8")
 
     def remove_far_sockets(self) -> None:
-        """Remove the temporary socket folder, if there is one; only when no server runs."""
-        if not _suits_socket(self.data / "sockets") and (self.data / "socket-folder").is_file():
-            shutil.rmtree(self.sockets(), ignore_errors=True)
-            (self.data / "socket-folder").unlink()
+        """Remove the temporary socket folder, if there is one and it is empty; only when no server runs."""
+        note = self.data / "socket-folder"
+        if note.is_file():
+            with suppress(OSError):
+                Path(note.read_text(encoding="utf-8").strip()).rmdir()
+            note.unlink()
 
     def rotate_log(self) -> None:
         """Put a long log aside; only when no server runs."""

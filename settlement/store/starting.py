@@ -6,9 +6,13 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from settlement.store import supervisor
+from settlement.store import database, supervisor
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
+from settlement.store.postmaster import ServerFailed
+
+FAILURES: tuple[type[Exception], ...] = (*database.FAILURES, ServerFailed)
+"""How a database can fail under a house that works: it goes away, loses an answer, or does not come back at once."""
 
 
 @dataclass(slots=True)

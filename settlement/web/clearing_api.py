@@ -1,6 +1,7 @@
 """Clearing over HTTP: health, status, windows, positions, reports."""
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -32,15 +33,13 @@ async def status(request: Request) -> Response:
     """Where ledger and clearing stand: sizes, sums since the first entry, positions now, latencies since the house started."""
     parts = parts_of(request)
     clearing = parts.clearing
-    async with parts.engine.connect() as connection:
-        totals = await books.totals(connection)
     positions = {parts.members.get(member, str(member)): fen for member, fen in clearing.positions}
     return Json(
         {
             "origin": parts.sequencer.head.origin,
             "size": parts.sequencer.head.head.size,
             "cleared_to": 0 if clearing.state is None else clearing.state.next_index,
-            **totals,
+            **asdict(clearing.totals),
             "waiting_taps": 0 if clearing.state is None else len(clearing.state.waiting),
             "positions": positions,
             "positions_sum": sum(positions.values()),

@@ -66,6 +66,12 @@ def test_among_equal_paths_the_one_with_fewer_links_is_taken():
     assert ridden[0, 3].tolist() == [0, 0, 1, 1]
 
 
+def test_both_directions_use_the_path_that_is_traced_from_the_larger_number():
+    ends = [(0, 1), (0, 2), (1, 4), (2, 3), (3, 5), (4, 5)]  # 5 back to 0: by 3 and 2; from 0 it would be by 1 and 4
+    ridden = sums_along(shortest_paths(Track(6, np.array(ends), np.full(6, 10))), np.eye(6, dtype=np.int64))
+    assert ridden[0, 5].tolist() == ridden[5, 0].tolist() == [0, 1, 0, 1, 1, 0]
+
+
 def test_a_long_line_is_summed_to_its_end():
     ends = np.array([(at, at + 1) for at in range(99)])
     paths = shortest_paths(Track(100, ends, np.full(99, 1_003)))

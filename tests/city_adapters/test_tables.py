@@ -64,6 +64,15 @@ def test_a_ride_under_two_charges_is_their_sum_cut_where_it_is_lowest(testville)
     assert pair(table, "f", "a") == (fare_fen, distance_m, weights)
 
 
+def test_a_dearer_cut_is_not_taken(testville, spoil):
+    spoil(
+        "links.csv", "TST-TX,TST-f,TST-g,4000,slow", "TST-TX,TST-c,TST-f,20000,fast,high,2026-01-01\nTST-TX,TST-f,TST-g,4000,slow"
+    )
+    table = compile_city(load_city(testville))
+    assert pair(table, "c", "f")[:2] == (900, 20_000), "9.00 yuan along the express alone"
+    assert pair(table, "a", "f")[:2] == (400 + 400, 4000 + 10_000), "cut at d, not at c for 300 + 900"
+
+
 def test_a_ride_to_its_own_station_costs_the_lowest_fare_for_whoever_stops_there(testville):
     table = compile_city(load_city(testville))
     assert pair(table, "b", "b") == (200, 0, [2, 2, 0])
@@ -106,6 +115,15 @@ def test_each_stretch_of_time_has_the_tariff_and_split_that_hold_in_it(testville
     add_version("2026-08-01")
     three = len(pack_city(compile_city(load_city(testville))))
     assert two < three - one < 2 * two, "a further version adds its fares; distances and weights stand there once"
+
+
+def test_tariffs_and_splits_change_on_days_of_their_own(testville, add_version):
+    add_version("2026-07-01")
+    split = (testville / "split-2020-01-01.toml").read_text(encoding="utf-8").replace("2020-01-01", "2026-08-01")
+    (testville / "split-2026-08-01.toml").write_text(split, encoding="utf-8")
+    city = load_city(testville)
+    begins = [version.valid_from_us for version in compile_city(city).versions]
+    assert begins == [city.tariffs[0].validity.from_us, city.tariffs[1].validity.from_us, city.splits[1].validity.from_us]
 
 
 def test_rows_are_found_by_number_and_strangers_are_minus_one(testville):
@@ -170,6 +188,16 @@ def test_a_table_that_was_touched_is_refused_or_says_something_else(catalogue, d
     touched[at] ^= 1 << data.draw(st.integers(0, 7))
     table = read_or_refuse(unpack_city, bytes(touched))
     assert table is None or pack_city(table) == touched
+
+
+def test_a_table_that_is_written_in_another_way_is_refused(testville):
+    data = pack_city(compile_city(load_city(testville)))
+    metres, weights = 7 * 7 * 4 + 4, 7 * 7 * 3 * 4  # four bytes of padding between them
+    counts = bytearray(data[: -metres - weights])
+    assert counts[18] == 1
+    counts[18] = 2  # a second array of distances, which no version names
+    with pytest.raises(Malformed, match="not written as this program writes it"):
+        unpack_city(bytes(counts) + data[-metres - weights : -weights] * 2 + data[-weights:])
 
 
 @pytest.mark.parametrize("cut", [0, 7, 8, 20, 200, 5000, -1])

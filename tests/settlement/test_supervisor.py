@@ -16,7 +16,7 @@ import pytest
 
 from fare_chain.errors import Conflict, Unknown
 from settlement.store import binaries, data_folder, postmaster, supervisor
-from settlement.store.data_folder import FolderHeld
+from settlement.store.data_folder import DataFolder, FolderHeld
 from settlement.store.supervisor import OtherMajorVersion, ServerFailed
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +52,8 @@ def data(made, tmp_path):
     for keeper in [keeper for keeper in supervisor._keepers.values() if keeper.folder.data == copy]:
         supervisor._keepers.pop(copy)
         keeper.let_go()
+    for pid in DataFolder(copy).server_processes():  # a test that failed half way may leave a frozen one
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -124,6 +126,7 @@ def test_a_first_start_makes_a_private_durable_checksummed_server(tmp_path):
         assert [mode(folder / name) for name in ("cluster", "sockets", "password")] == ["0o700", "0o700", "0o600"]
         assert server.alive()
         assert not server.adopted
+        assert os.getsid(server.pid) == server.pid, "a terminal's Ctrl-C must not reach the server before the house"
         password = (folder / "password").read_text().strip()
         assert password in server.url
         assert password not in repr(server)

@@ -1,0 +1,205 @@
+"""Golden cases: a readable taps.txt each, and beside it what clearing makes of it, in cleared.txt.
+
+FARE_CHAIN_REWRITE_GOLDEN=1 writes cleared.txt anew; its difference is for a person to read.
+
+A line `tick <day> <time>` records a tick at that moment; the taps below it came with it:
+
+    medium  kind  city/station  <day> <time>  [of issuer]
+
+Day 1 is the small scheme's first day, day 2 the day of the new tariff and agreement (`simulators/small_cities.py`).
+"""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fare_chain.tap import TapKind
+from settlement.core.clearing import Tick, clear
+from settlement.core.columns import ClearingReason, Level, ObligationKind
+from settlement.core.laws import laws, window_laws
+from settlement.core.state import State
+from settlement.core.windows import close
+from simulators.small_cities import DAY_US, OPENING_US, SECOND_US, small_scheme, small_tap, tap_records
+
+CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/taps.txt"))
+REWRITE = os.environ.get("FARE_CHAIN_REWRITE_GOLDEN") == "1"
+CITIES = {"scheme": 0, "alder": 1, "birch": 2, "cedar": 3, "nowhere": 9}
+NAMES = {number: name for name, number in CITIES.items()}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_clearing_makes_of_the_taps_what_stands_beside_them(case):
+    found = cleared_text(read_ticks((case / "taps.txt").read_text()))
+    if REWRITE:
+        (case / "cleared.txt").write_text(found)
+    assert found == (case / "cleared.txt").read_text()
+
+
+def test_there_are_cases():
+    assert len(CASES) >= 4
+
+
+def read_ticks(text):
+    """The ticks of a case: (recorded_us, taps)."""
+    ticks = []
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if words[:1] == ["tick"]:
+            ticks.append((moment(*words[1:]), []))
+        elif words:
+            medium, kind, place, day, time, *issuer = words
+            city, station = place.split("/")
+            ticks[-1][1].append(
+                small_tap(
+                    int(medium), TapKind[kind.upper()], moment(day, time), host=CITIES[city], station=int(station),
+                    issuer=CITIES[issuer[1]] if issuer else None,
+                )
+            )  # fmt: skip
+    return ticks
+
+
+def moment(day, time):
+    hours, minutes, seconds = (int(part) for part in time.split(":"))
+    return OPENING_US + (int(day) - 1) * DAY_US + (hours * 3600 + minutes * 60 + seconds) * SECOND_US
+
+
+def when(at_us):
+    day, second = divmod((int(at_us) - OPENING_US) // SECOND_US, 86_400)
+    return f"{day + 1} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+
+
+def cleared_text(ticks):
+    """Fold the ticks, laws held, and write everything that came of them."""
+    state, results, windows = State.genesis(ticks[0][0] // SECOND_US), [], []
+    for number, (recorded_us, taps) in enumerate(ticks):
+        while state.second < recorded_us // SECOND_US:
+            seconds = 1 if state.window.delta_roots else recorded_us // SECOND_US - state.second
+            state, windows = close_one(state, seconds, windows)
+        tables = () if number else small_scheme()
+        seed = sha256(b"tick %d" % number).digest()
+        before = state
+        state, cleared = clear(state, Tick(recorded_us, number, number + 1, seed, tap_records(taps), tables))
+        assert laws(before, cleared, state) == []
+        results.append(cleared)
+    state, windows = close_one(state, 1, windows)
+    sections = {
+        "legs": leg_rows(results),
+        "fares": fare_rows(results),
+        "shares": share_rows(results),
+        "obligations": obligation_rows(results),
+        "exceptions": exception_rows(results),
+        "waiting": [tap_row(tap) for tap in state.open_taps],
+        "windows": [window_row(window) for window in windows],
+        "positions": [(NAMES[member], fen) for member, fen in state.positions],
+        "earned": [(beneficiary_name(beneficiary), fen) for beneficiary, fen in state.earned],
+        "state root": [(state.state_root.hex(),)],
+    }
+    return "\n".join(f"{name}\n{table(HEADS[name], rows)}" for name, rows in sections.items())
+
+
+HEADS = {
+    "legs": ("tick", "medium", "host", "issuer", "from", "to", "entered", "exited"),
+    "fares": ("tick", "medium", "entered", "distance_m", "tariff", "fare_fen", "commission_fen", "fee_fen"),
+    "shares": ("tick", "medium", "entered", "beneficiary", "amount_fen"),
+    "obligations": ("tick", "level", "kind", "debtor", "creditor", "n", "amount_fen"),
+    "exceptions": ("tick", "medium", "kind", "place", "issuer", "tapped", "reason"),
+    "waiting": ("medium", "kind", "place", "issuer", "tapped"),
+    "windows": ("second", "seconds", "taps", "journeys", "gross_fen", "net_fen"),
+    "positions": ("member", "fen"),
+    "earned": ("beneficiary", "fen"),
+    "state root": ("",),
+}
+
+
+def close_one(state, seconds, windows):
+    after, window = close(state, state.second, seconds)
+    assert window_laws(state, window, after) == []
+    return after, [*windows, window]
+
+
+def medium_of(row):
+    return int.from_bytes(row["medium"].tobytes(), "little")
+
+
+def riders(results):
+    """Journeys for reading: by tick, host, medium and entry, with their row."""
+    for tick, cleared in enumerate(results, 1):
+        order = sorted(
+            range(len(cleared.journeys)),
+            key=lambda row: (
+                int(cleared.journeys["host"][row]), medium_of(cleared.journeys[row]), int(cleared.journeys["entered_at_us"][row])
+            ),
+        )  # fmt: skip
+        yield from ((tick, cleared, row, cleared.journeys[row]) for row in order)
+
+
+def leg_rows(results):
+    return [
+        (
+            tick, medium_of(row), NAMES[int(row["host"])], NAMES[int(row["issuer"])], row["from_station"], row["to_station"],
+            when(row["entered_at_us"]), when(row["exited_at_us"]),
+        )
+        for tick, _, _, row in riders(results)
+    ]  # fmt: skip
+
+
+def fare_rows(results):
+    names = ("distance_m", "tariff", "fare_fen", "commission_fen", "fee_fen")
+    return [
+        (tick, medium_of(row), when(row["entered_at_us"]), *(row[name] for name in names)) for tick, _, _, row in riders(results)
+    ]
+
+
+def share_rows(results):
+    return [
+        (tick, medium_of(row), when(row["entered_at_us"]), beneficiary_name(share["beneficiary"]), share["amount_fen"])
+        for tick, cleared, number, row in riders(results)
+        for share in cleared.shares[np.flatnonzero(cleared.shares["journey"] == number)]
+    ]
+
+
+def obligation_rows(results):
+    return [
+        (
+            tick, row["level"], ObligationKind(row["kind"]).name, NAMES[int(row["debtor"])],
+            NAMES[int(row["creditor"])] if row["level"] == Level.MEMBERS else beneficiary_name(row["creditor"]),
+            row["n"], row["amount_fen"],
+        )
+        for tick, cleared in enumerate(results, 1)
+        for row in cleared.sums
+    ]  # fmt: skip
+
+
+def exception_rows(results):
+    rows = [
+        (tick, *tap_row(row), ClearingReason(row["reason"]).name)
+        for tick, cleared in enumerate(results, 1)
+        for row in cleared.exceptions
+    ]
+    return sorted(rows, key=lambda row: (row[0], row[5], row[1]))
+
+
+def tap_row(row):
+    place = f"{NAMES[int(row['host'])]}/{row['station']}"
+    return medium_of(row), TapKind(row["kind"]).name.lower(), place, NAMES[int(row["issuer"])], when(row["tapped_at_us"])
+
+
+def window_row(window):
+    return when(window.second * SECOND_US), window.seconds, window.taps, window.journeys, window.gross_fen, window.net_fen
+
+
+def beneficiary_name(number):
+    return f"{NAMES[int(number) >> 8]}/{int(number) & 255}"
+
+
+def table(head, rows):
+    """Aligned text, two blanks between columns; `none` for no rows."""
+    if not rows:
+        return "  none\n"
+    cells = [head, *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "".join(f"  {line}".rstrip() + "\n" for line in lines if line)

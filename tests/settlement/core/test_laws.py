@@ -1,0 +1,144 @@
+"""Each law can be broken: a result that was tampered with is named by the law it breaks, and by that alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from fare_chain.tap import TapKind
+from settlement.core import laws as law_room
+from settlement.core.clearing import Tick, clear
+from settlement.core.laws import Law, laws, window_laws
+from settlement.core.state import State
+from settlement.core.windows import close, window_postings
+from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_tap, tap_records
+
+NOON = CHANGE_US // SECOND_US + 12 * 3600
+NOON_US = NOON * SECOND_US
+
+
+@pytest.fixture
+def tick():
+    """A state, what one tick of visitors and locals came to, and the state after it."""
+    taps = [
+        small_tap(medium, kind, NOON_US - at, station=station, issuer=1 + medium % 3)
+        for medium in range(6)
+        for kind, station, at in ((TapKind.ENTRY, 1, 60), (TapKind.EXIT, 3, 30))
+    ]
+    before = State.genesis(NOON)
+    after, cleared = clear(before, Tick(NOON_US, 0, 7, bytes(32), tap_records([*taps, taps[0]]), small_scheme()))
+    return before, cleared, after
+
+
+@pytest.fixture
+def window(tick):
+    _, _, before = tick
+    after, window = close(before, NOON)
+    return before, window, after
+
+
+def altered(records, name, change):
+    copy = records.copy()
+    copy[name] = change(copy[name])
+    return copy
+
+
+def add_to_first(amount):
+    def change(column):
+        column[0] += amount
+        return column
+
+    return change
+
+
+def test_what_clearing_makes_breaks_no_law(tick, window):
+    assert laws(*tick) == []
+    assert window_laws(*window) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "change", "law"),
+    [
+        ("shares", "amount_fen", add_to_first(1), Law.SHARES_SUM_TO_THE_FARE),
+        ("sums", "amount_fen", add_to_first(-1), Law.OBLIGATIONS_EQUAL_THE_JOURNEYS),
+        ("journeys", "commission_fen", add_to_first(1), Law.OBLIGATIONS_EQUAL_THE_JOURNEYS),
+        ("journeys", "exited_at_us", add_to_first(-SECOND_US), Law.JOURNEYS_IN_ORDER),
+        ("journeys", "journey_id", lambda column: column[::-1].copy(), Law.JOURNEYS_IN_ORDER),
+    ],
+)
+def test_an_altered_column_breaks_its_law(tick, name, field, change, law):
+    before, cleared, after = tick
+    broken = laws(before, replace(cleared, **{name: altered(getattr(cleared, name), field, change)}), after)
+    assert {breach.law for breach in broken} == {law}
+    assert all(str(breach).startswith(f"{breach.law.name}: found ") for breach in broken)
+
+
+def test_a_share_below_zero_is_named_even_where_the_sum_is_right(tick):
+    before, cleared, after = tick
+
+    def move(column):
+        column[0], column[1] = column[0] + 1000, column[1] - 1000
+        return column
+
+    broken = laws(before, replace(cleared, shares=altered(cleared.shares, "amount_fen", move)), after)
+    assert [breach.law for breach in broken] == [Law.SHARES_SUM_TO_THE_FARE]
+    assert "no share below 0" in str(broken[0])
+
+
+def test_a_tap_that_vanishes_is_missed(tick):
+    before, cleared, after = tick
+    for changed in (replace(cleared, exceptions=cleared.exceptions[:0]), replace(cleared, taps=cleared.taps + 1)):
+        assert [breach.law for breach in laws(before, changed, after)] == [Law.EACH_TAP_ONCE]
+
+
+def test_a_ledger_that_does_not_advance_is_named(tick):
+    before, cleared, after = tick
+    for changed in (replace(cleared, from_index=1), replace(cleared, recorded_us=NOON_US + 1)):
+        assert [breach.law for breach in laws(before, changed, after)] == [Law.LEDGER_ADVANCES]
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({"gross_fen": 1}, {Law.WINDOW_EQUALS_ITS_TICKS}),
+        ({"net_fen": 10**9}, {Law.WINDOW_EQUALS_ITS_TICKS}),
+        ({"journeys": 5}, {Law.WINDOW_EQUALS_ITS_TICKS}),
+        ({"state_root": bytes(32)}, {Law.STATE_ROOT_FOLLOWS}),
+        ({"delta_root": bytes(32)}, {Law.STATE_ROOT_FOLLOWS}),
+        ({"positions": ((0, 1),)}, {Law.POSITIONS_SUM_TO_ZERO, Law.STATE_ROOT_FOLLOWS}),
+    ],
+)
+def test_an_altered_window_breaks_its_law(window, changes, broken):
+    before, made, after = window
+    assert {breach.law for breach in window_laws(before, replace(made, **changes), after)} == broken
+
+
+def test_books_that_do_not_follow_from_the_postings_are_named(window):
+    before, made, after = window
+    (member, fen), *rest = after.positions
+    for changed in (replace(after, positions=((member, fen + 1), *rest)), replace(after, earned=after.earned[1:])):
+        assert [breach.law for breach in window_laws(before, made, changed)] == [Law.POSTINGS_REACH_THE_BALANCES]
+
+
+def test_a_window_that_is_not_emptied_is_named(window):
+    before, made, after = window
+    broken = window_laws(before, made, replace(after, window=before.window))
+    assert [breach.law for breach in broken] == [Law.WINDOW_EQUALS_ITS_TICKS]
+
+
+def test_a_host_that_owes_inside_what_no_visitor_owed_it_is_named(window):
+    before, _, _ = window
+    sums = before.window.sums
+    inside = (sums["level"] == 2) & (sums["kind"] == 1)
+    tampered = sums.copy()
+    tampered["amount_fen"][inside] += 1
+    state = replace(before, window=replace(before.window, sums=tampered))
+    after, made = close(state, NOON)
+    assert {breach.law for breach in window_laws(state, made, after)} == {Law.VISITORS_EQUAL_ON_BOTH_LEVELS}
+
+
+def test_lines_that_do_not_balance_are_named(window, monkeypatch):
+    before, made, after = window
+    for field in ("amount_fen", "after_fen"):
+        lines = altered(window_postings(before), field, add_to_first(1))
+        monkeypatch.setattr(law_room, "window_postings", lambda _state, lines=lines: lines)
+        assert Law.POSTINGS_BALANCE in {breach.law for breach in window_laws(before, made, after)}

@@ -1,0 +1,103 @@
+"""A snapshot is written in one way, read strictly, and named by the tables it needs."""
+
+import struct
+
+import pytest
+
+from fare_chain.errors import Malformed, Unknown
+from fare_chain.hashing import tagged_hash
+from fare_chain.tap import TapKind
+from settlement.core.clearing import Tick, clear
+from settlement.core.state import State, balances_bytes, chain_root
+from settlement.core.windows import close
+from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_tap, tap_records
+
+NOON_US = CHANGE_US + 12 * 3600 * SECOND_US
+SCHEME = small_scheme()
+
+
+@pytest.fixture(scope="module")
+def state():
+    """Tables, two ticks, a closed window, an open one, three waiting taps."""
+    taps = [small_tap(medium, TapKind.ENTRY, NOON_US - SECOND_US, issuer=3) for medium in range(5)]
+    exits = [small_tap(medium, TapKind.EXIT, NOON_US, station=3, issuer=3) for medium in range(2)]
+    at = State.genesis(NOON_US // SECOND_US)
+    at, _ = clear(at, Tick(NOON_US, 0, 8, bytes(32), tap_records([*taps, exits[0]]), SCHEME))
+    at, _ = close(at, at.second)
+    at, _ = clear(at, Tick(NOON_US + SECOND_US, 8, 9, bytes(32), tap_records(exits[1:])))
+    return at
+
+
+def test_a_snapshot_comes_back_as_it_was(state):
+    data = state.to_bytes()
+    again = State.from_bytes(data, SCHEME)
+    assert again.to_bytes() == data
+    assert (again.positions, again.earned, again.window.delta_roots) == (state.positions, state.earned, state.window.delta_roots)
+    assert again.rules.rules_hash == state.rules.rules_hash
+    assert again.waiting == state.waiting
+    assert len(again.open_taps) == 3
+
+
+def test_genesis_is_a_snapshot_too():
+    first = State.genesis(7)
+    assert State.from_bytes(first.to_bytes(), []).to_bytes() == first.to_bytes()
+    assert len(first.to_bytes()) == 120
+
+
+def test_every_cut_and_every_added_byte_is_refused(state):
+    data = state.to_bytes()
+    for size in (0, 7, 119, 120, len(data) - 1):
+        with pytest.raises(Malformed):
+            State.from_bytes(data[:size], SCHEME)
+    with pytest.raises(Malformed):
+        State.from_bytes(data + b"\0", SCHEME)
+
+
+def test_every_flipped_bit_is_refused_or_stands_in_what_is_read(state):
+    """No bit is without meaning: what is accepted differs from the original when it is written again."""
+    data = state.to_bytes()
+    accepted = 0
+    for at in range(0, len(data) * 8, 7):
+        flipped = bytearray(data)
+        flipped[at // 8] ^= 1 << at % 8
+        try:
+            assert State.from_bytes(bytes(flipped), SCHEME).to_bytes() == flipped
+            accepted += 1
+        except (Malformed, Unknown):
+            pass
+    assert accepted > 0, "amounts and roots are not checked here: the state root and the laws do that"
+
+
+def swapped(data, *, begin, width):
+    return data[:begin] + data[begin + width : begin + 2 * width] + data[begin : begin + width] + data[begin + 2 * width :]
+
+
+@pytest.mark.parametrize(("part", "width"), [("tables", 32), ("positions", 16), ("earned", 16), ("sums", 24), ("waiting", 80)])
+def test_rows_out_of_order_are_refused(state, part, width):
+    sizes = {"tables": 32 * 5, "positions": 16 * 4, "earned": 16 * len(state.earned), "sums": 24 * len(state.window.sums)}
+    begins = {"tables": 120, "positions": 280, "earned": 344, "sums": 344 + sizes["earned"]}
+    begins["waiting"] = begins["sums"] + sizes["sums"] + 32
+    data = state.to_bytes()
+    with pytest.raises(Malformed):
+        State.from_bytes(swapped(data, begin=begins[part], width=width), SCHEME)
+
+
+def test_a_row_that_stands_twice_is_refused(state):
+    data = state.to_bytes()
+    with pytest.raises(Malformed, match="once"):
+        State.from_bytes(data[:296] + data[280:296] + data[312:], SCHEME)
+    with pytest.raises(Malformed, match="each once"):
+        State.from_bytes(data[:-160] + data[-80:] + data[-80:], SCHEME)
+
+
+def test_a_missing_table_is_named(state):
+    with pytest.raises(Unknown, match=SCHEME[1].sha256.hex()):
+        State.from_bytes(state.to_bytes(), [SCHEME[0], *SCHEME[2:]])
+
+
+def test_the_state_root_covers_what_the_ledger_page_says():
+    positions = ((0, 5), (2, -9), (7, 4))
+    written = b"".join(struct.pack("<H6xq", member, fen) for member, fen in positions)
+    assert balances_bytes(positions[::-1]) == written
+    root = chain_root(b"p" * 32, second=1, seconds=2, delta_root=b"d" * 32, positions=positions, rules_hash=b"r" * 32)
+    assert root == tagged_hash("state", [b"p" * 32, struct.pack("<qI", 1, 2), b"d" * 32, written, b"r" * 32])
