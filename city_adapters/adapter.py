@@ -81,14 +81,14 @@ class Adapter:
         self.ring = ring
         self.deny = deny
         self.spool = spool
-        self.uplink = Uplink(spool, ring, house)
+        self._due = asyncio.Event()
+        self.uplink = Uplink(spool, ring, house, on_proved=self._due.set)
         self.clock = clock
         self.state = GateState(host, self.stations.values())
         self.opened = 0
         self.refused: Counter[str] = Counter()
         self.disk_fault: str | None = None
         self._durations_ns: deque[int] = deque(maxlen=4096)
-        self._due = asyncio.Event()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         self._refused_file = os.open(spool.folder / "refused.taps", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         now_us = clock()

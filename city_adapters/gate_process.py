@@ -29,9 +29,9 @@ def serve(app: ASGIApp, *, host: str, port: int, parent: int | None = None) -> N
         timeout_graceful_shutdown=LONGEST_GOODBYE_S,
     )
     server = uvicorn.Server(config)
-    # uvicorn raises the signal again once it has stopped: what was asked for has then been done, and this is no failure.
+    # Heard before uvicorn listens itself; and it raises the signal again once it has stopped, which then is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     # What is there now stays: the collector need not walk over it while gates wait.
     gc.freeze()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    seconds: Annotated[int, typer.Option(min=1, help="How long riders set out; the last of them need up to 15 s more")] = 40,
+    seconds: Annotated[int, typer.Option(min=1, help="How long riders set out; the last of them need up to 10 s more")] = 30,
     taps_per_second: Annotated[int, typer.Option(min=2, help="Taps at all gates together")] = 300,
     data: Annotated[Path | None, typer.Option(help="Folder to keep keys, ledger and spools in; run again, it goes on")] = None,
     port: Annotated[

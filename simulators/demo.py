@@ -39,6 +39,8 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 """Where free ports are looked for: below those that outgoing connections take, which might take a dead gate's."""
 REST_S = 120.0
 """How long the spools may take to empty and the house to close its last window, once nobody rides any more."""
+LONGEST_RIDE_US = 10_000_000
+"""No ride of a demo takes longer, so that it need not wait for the last rider across a province: 40 minutes of the demo's clock."""
 VISIT_S = 3_600
 """How much longer than the run the riders' credentials are valid."""
 _LOOK_S = 1.0
@@ -197,7 +199,7 @@ class Demo:
 
 def make_plan(catalogue: Catalogue, wish: Wish, now_us: int) -> riders.Plan:
     """Plan all rides of a run: two taps a ride, most of the time, at the rate that is asked for."""
-    clock, pace = DemoClock(), Pace()
+    clock, pace = DemoClock(), Pace(most_us=LONGEST_RIDE_US)
     assert clock.speed_up == pace.speed_up, "a ride must last as long as the day's clock says"
     cities = tuple(demand.city_demand(city, catalogue.table(city.slug), now_us) for city in catalogue.cities)
     world = demand.World(cities, demand.load_shape(demand.DayKind.WEEKDAY))

@@ -29,7 +29,7 @@ def small_scheme() -> tuple[PinnedTable, ...]:
         1, "alder", [(OPENING_US, FOREVER_US, 300)], kilometres=(1.3, 2.2, 0.9), beneficiaries=(1, 2, 3), unpriced=(4, 1)
     )
     birch = small_city(
-        2, "birch", [(OPENING_US, CHANGE_US, 200), (CHANGE_US, FOREVER_US, 275)], kilometres=(0.7, 5.1), beneficiaries=(1, 4)
+        2, "birch", [(OPENING_US, CHANGE_US, 200), (CHANGE_US, FOREVER_US, 275)], kilometres=(0.004, 5.1), beneficiaries=(1, 4)
     )
     cedar = small_city(3, "cedar", [(OPENING_US, FOREVER_US, 250)], kilometres=(3.0,), beneficiaries=(7,))
     agreements = [small_agreement(OPENING_US, ppm=10_000, fee_fen=1), small_agreement(CHANGE_US, ppm=12_345, fee_fen=2)]

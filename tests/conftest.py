@@ -71,14 +71,14 @@ class AppLog:
         return answer.content
 
 
-def app_of(house):
+def _app_of(house):
     """The web app over a small house's parts."""
     names = {0: "scheme", 1: "alder", 2: "birch", 3: "cedar"}
     vkey = LOG_VERIFIER.to_vkey()
     return make_app(Running(Parts(house.engine, house.intake, house.sequencer, house.clearing, vkey, names)))
 
 
-async def ride_about(house):
+async def _ride_about(house):
     """Some seconds of rides between three cities: visitors and locals, every city a host, several batches a tick."""
     adapters = {city: SmallAdapter(city) for city in (1, 2, 3)}
     for second in range(4):
@@ -97,6 +97,18 @@ async def ride_about(house):
     await house.seal_windows()
 
 
+@pytest.fixture
+def app_of():
+    """Make the web app over a small house's parts."""
+    return _app_of
+
+
+@pytest.fixture
+def ride_about():
+    """Let riders ride in a small house."""
+    return _ride_about
+
+
 @pytest.fixture(scope="session")
 def exported_log(postgres_url, tmp_path_factory):
     """A log of a small house, exported over HTTP: a folder with everything in it."""
@@ -107,8 +119,8 @@ def exported_log(postgres_url, tmp_path_factory):
         await migrate(engine)
         house = SmallHouse(engine)
         await house.start()
-        await ride_about(house)
-        app = app_of(house)
+        await _ride_about(house)
+        app = _app_of(house)
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(export, AppLog(app, loop), folder)
         await engine.dispose()

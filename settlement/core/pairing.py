@@ -96,20 +96,17 @@ def accuse(taps: Taps, reason: Rows | ClearingReason) -> Records:
 def _match(ordered: Taps, rules: Rules) -> tuple[Rows, Rows]:
     """The rows of entries and of their exits among taps in total order, none twice.
 
-    Brackets at one depth stand in line as entry, exit, entry, exit: sorted by lane and depth (a stable sort of what is nearly
-    sorted), a match is an entry directly followed by an exit. A ride longer than allowed leaves both sides waiting.
+    Taps at one depth of a lane stand in line as exit, entry, exit, entry ...: sorted by lane and depth (a stable sort of what is
+    nearly sorted), the tap after an entry at its own depth is its exit. A ride longer than allowed leaves both sides waiting.
     """
     count = len(ordered)
     enters = ordered["kind"] == TapKind.ENTRY
-    starts = starts_of_lanes(ordered)
-    lane = np.cumsum(starts) - 1
-    depth = np.cumsum(np.where(enters, 1, -1))
-    outside = np.where(enters, depth - 1, depth + 1)[starts]
-    level = depth - outside[lane] + ~enters
-    place = lane * (2 * count + 2) + level + count
+    lane = np.cumsum(starts_of_lanes(ordered))
+    depth = np.cumsum(np.where(enters, 1, -1)) + ~enters  # counted on from lane to lane: only differences within one matter
+    place = lane * (2 * count + 2) + depth + count
     rank = np.argsort(place, kind="stable")
     one, two = rank[:-1], rank[1:]
-    matched = (place[one] == place[two]) & enters[one] & ~enters[two]
+    matched = (place[one] == place[two]) & enters[one]
     entered, exited = one[matched], two[matched]
     at_us = ordered["tapped_at_us"]
     longest_us = rules.longest_ride_us(at_us[entered])

@@ -6,7 +6,7 @@ code_digest. Taps of one medium in one host (a lane) stand together in it, in th
 
 import numpy as np
 
-from settlement.core.columns import Int64, Keys, Mask, Rows, Taps, pick, words
+from settlement.core.columns import Int64, Keys, Mask, Rows, Taps, column, pick, words
 
 _TIME, _MEDIUM, _DIGEST, _GATE, _PLACE, _KIND = 0, 1, 3, 7, 8, 9
 """Words of a tap: time, medium (2), code digest (4), gate_seq and gate, station and host and issuer, kind and the rest."""
@@ -63,20 +63,21 @@ def repeats(ordered: Taps) -> Mask:
 def _order_tied(taps: Taps, keys: Keys, rows: Rows) -> Rows:
     """Order rows whose lane keys tie: by time, and by all bytes only where that does not decide."""
     columns = words(taps)
-    times = taps["tapped_at_us"]
-    rows = rows[_by_lane_and_time(keys[rows], times[rows])]
-    one, next_one = rows[:-1], rows[1:]
-    undecided = (keys[one] == keys[next_one]) & (
-        (times[one] == times[next_one])
-        | (columns[one, _MEDIUM] != columns[next_one, _MEDIUM])
-        | (columns[one, _MEDIUM + 1] != columns[next_one, _MEDIUM + 1])
-    )
-    if not undecided.any():
-        return rows
-    digest = [columns[rows, _DIGEST + word].byteswap() for word in range(3, -1, -1)]
-    medium = [columns[rows, _MEDIUM + 1].byteswap(), columns[rows, _MEDIUM].byteswap()]
-    rest = [columns[rows, _KIND], columns[rows, _PLACE], columns[rows, _GATE], taps["kind"][rows], times[rows]]
-    return rows[np.lexsort((*digest, *rest, *medium, keys[rows]))]
+    keys, times = keys[rows], column(taps, "tapped_at_us")[rows]
+    rank = _by_lane_and_time(keys, times)
+    rows, times = rows[rank], times[rank]
+    high, low = (np.ascontiguousarray(columns[:, word])[rows] for word in (_MEDIUM, _MEDIUM + 1))
+    undecided = (keys[1:] == keys[:-1]) & ((times[1:] == times[:-1]) | (high[1:] != high[:-1]) | (low[1:] != low[:-1]))
+    return rows[_by_every_byte(pick(taps, rows), keys)] if undecided.any() else rows
+
+
+def _by_every_byte(taps: Taps, keys: Keys) -> Rows:
+    """The total order, its last key first, as `lexsort` takes them."""
+    columns = words(taps)
+    digest = [columns[:, _DIGEST + word].byteswap() for word in range(3, -1, -1)]
+    rest = [columns[:, _KIND], columns[:, _PLACE], columns[:, _GATE], column(taps, "kind"), column(taps, "tapped_at_us")]
+    medium = [columns[:, _MEDIUM + 1].byteswap(), columns[:, _MEDIUM].byteswap()]
+    return np.lexsort((*digest, *rest, *medium, keys))
 
 
 def _by_lane_and_time(keys: Keys, times: Int64) -> Rows:

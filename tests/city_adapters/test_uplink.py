@@ -2,11 +2,12 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager
 
+import httpx2
 import pytest
 
 from city_adapters.batch_receipt import check_receipt
 from city_adapters.spool import open_spool
-from city_adapters.uplink import MOST_IN_FLIGHT, Fault, Uplink
+from city_adapters.uplink import MOST_IN_FLIGHT, Fault, Uplink, _retry_after_s
 from fare_chain.errors import Malformed, Untrusted
 from fare_chain.keys import KeyRing, KeyUse, PublicKey
 from fare_chain.proofs import ProofFile, read_proof_file
@@ -230,6 +231,12 @@ def test_pauses_grow_and_scatter(spool):
         away = asyncio.run(met(uplink, spool))
     pauses = [uplink._pause_s(away) for _ in range(8)]
     assert pauses == pytest.approx([0.15, 0.3, 0.6, 1.2, 2.4, 3.0, 3.0, 3.0])
+
+
+@pytest.mark.parametrize(("said", "wait_s"), [("7", 7.0), ("9999", 30.0), ("", 0.0), ("soon", 0.0), ("-1", 0.0), ("\u0663", 0.0)])
+def test_a_house_may_ask_to_be_left_alone_for_half_a_minute(said, wait_s):
+    headers = [(b"Retry-After", said.encode())]
+    assert _retry_after_s(httpx2.Response(503, headers=headers)) == wait_s
 
 
 async def met(uplink, spool):

@@ -10,6 +10,7 @@ from fare_chain.tap import TapKind
 from settlement.core.clearing import Tick, clear
 from settlement.core.columns import ClearingReason, plain
 from settlement.core.laws import laws
+from settlement.core.rules import PinnedTable
 from settlement.core.state import State
 from simulators.small_cities import (
     CHANGE_US,
@@ -91,9 +92,10 @@ def test_a_ride_without_a_fare_is_two_exceptions():
     assert_both_taps_are_exceptions(ride(host=1, begin=4, end=1), ClearingReason.NO_FARE)
 
 
-def test_a_ride_before_the_first_tariff_is_two_exceptions():
-    later = small_city(2, "birch", [(NOON_US, FOREVER_US, 200)], kilometres=(1.0,), beneficiaries=(1,))
-    tables = (*small_scheme()[:1], pinned(later), *small_scheme()[3:])
+@pytest.mark.parametrize("valid", [(NOON_US, FOREVER_US), (OPENING_US, NOON_US - 30 * MINUTE_US)])
+def test_a_ride_before_the_first_tariff_or_at_the_end_of_the_last_is_two_exceptions(valid):
+    dated = small_city(2, "birch", [(*valid, 200)], kilometres=(1.0,), beneficiaries=(1,))
+    tables = (*small_scheme()[:1], pinned(dated), *small_scheme()[3:])
     assert_both_taps_are_exceptions(ride(host=2), ClearingReason.NO_FARE, tables)
 
 
@@ -111,6 +113,23 @@ def test_a_station_that_left_the_table_while_the_tap_waited_has_no_fare():
     after, result = clear(state, tick)
     assert result.exceptions["reason"].tolist() == [ClearingReason.NO_FARE] * 2
     assert laws(state, result, after) == []
+
+
+def test_terms_of_a_city_with_itself_are_nobodys_business():
+    agreement = small_agreement(OPENING_US, ppm=10_000, fee_fen=1)
+    agreement.fee_fen[:], agreement.commission_ppm[:] = 7, 500_000
+    _, result = cleared(ride(host=1), (*small_scheme()[:3], PinnedTable(agreement, bytes(32))))
+    assert (result.journeys["commission_fen"][0], result.journeys["fee_fen"][0]) == (0, 0)
+
+
+def test_a_share_of_nothing_is_a_row_but_no_obligation():
+    """Birch's first link is four metres long: its beneficiary's part of a fare is 0 or 1 fen."""
+    for number in range(20):
+        _, result = cleared(ride(host=2, end=3), seed=bytes([number * 13]) * 32)
+        amounts = [(row[0], row[2]) for row in plain(result.shares)]
+        assert [beneficiary for beneficiary, _fen in amounts] == [513, 516]
+        assert [(row[3], row[5]) for row in plain(result.sums)] == [(name, fen) for name, fen in amounts if fen]
+    assert {fen for _name, fen in amounts} <= {0, 1, 374, 375}
 
 
 def test_the_seed_moves_only_what_the_draw_decides():

@@ -48,6 +48,7 @@ def test_taking_leaves_the_value_it_was_taken_from_as_it_was():
     rest, taken = waiting.take(keys_of(taps[:4]))
     assert (len(waiting), len(rest), len(taken)) == (9, 5, 4)
     assert as_set(waiting.all()) == sorted(tap.to_bytes() for tap in taps)
+    assert as_set(waiting.take(keys_of(taps[2:6]))[1]) == sorted(tap.to_bytes() for tap in taps[2:6])
 
 
 def test_media_that_share_a_lane_key_are_taken_together():

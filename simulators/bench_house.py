@@ -1,0 +1,203 @@
+"""A clearing house in this process on the nine cities and an empty database of its own, fed with sealed batches as fast as it takes them.
+
+Its parts are those that `fare-chain house` runs, at its pace: a tick every 250 ms, clearing beside it. Only HTTP is left out.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fare_chain.errors import Conflict, Unknown
+from fare_chain.events import EntryKind, KeyEntry, TariffEntry
+from fare_chain.hashing import sha256
+from fare_chain.identifiers import SCHEME
+from fare_chain.keys import KeyUse
+from fare_chain.log_export import export
+from fare_chain.note import NoteVerifier
+from fare_chain.tap import TAP_BYTES
+from settlement.clear_windows import ClearWindows
+from settlement.house import MOST_UNCLEARED_TICKS, boot, clock_us
+from settlement.intake import Intake
+from settlement.ports import CommittedTick
+from settlement.sequencer import TICK_S, Control, Sequencer
+from settlement.store.ledger import keep_table
+from settlement.store.starting import Database
+from settlement.web.app import make_app
+from settlement.web.parts import Parts, Running
+from simulators.figures import Fact, memory_mb, percentile
+from simulators.nine_cities import NineCities, member_key, public_key
+
+ORIGIN = "bench.example/clearing"
+MOST_IN_FLIGHT = 128
+"""Batches without a receipt at one time: more than two ticks hold at 300,000 taps a second."""
+VERIFIER = NoteVerifier(ORIGIN, public_key(int(SCHEME), KeyUse.LOG).public)
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a house was fed: from the first batch posted to the last receipt, and to the last tick cleared where it clears."""
+
+    taps: int
+    journeys: int
+    seconds: float
+    ticks: int
+    receipts_ms: list[float]
+    memory_mb: tuple[int, int]
+    """At the first batch, and at the end."""
+
+    def facts(self) -> dict[str, Fact]:
+        """What stands beside the figure."""
+        return {
+            "taps": self.taps,
+            "journeys": self.journeys,
+            "batches": len(self.receipts_ms),
+            "seconds": round(self.seconds, 2),
+            "ticks": self.ticks,
+            "receipt_p50_ms": round(percentile(self.receipts_ms, 50), 1),
+            "receipt_p99_ms": round(percentile(self.receipts_ms, 99), 1),
+            "memory_begin_mb": self.memory_mb[0],
+            "memory_end_mb": self.memory_mb[1],
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one feeding has come to so far."""
+
+    taps: int = 0
+    ticks: int = 0
+    receipts_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class BenchHouse:
+    """The parts; `clears` says whether what the sequencer commits is cleared too."""
+
+    engine: AsyncEngine
+    sequencer: Sequencer
+    clearing: ClearWindows
+    intake: Intake
+    clears: bool
+
+    async def feed(self, batches: Iterable[bytes], seconds: float) -> Fed:
+        """Post batches as they travel, in each city's order, until they end or time is up; then come to rest.
+
+        Conflict where what was cleared is not what has receipts, or positions do not sum to zero.
+        """
+        tally, stopping, before = _Tally(), asyncio.Event(), self.clearing.totals
+        committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
+        before_mb, began = memory_mb(), time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sequence(committed, stopping))
+            tasks.create_task(self._clear(committed, tally))
+            await self._post(batches, began + seconds, tally)
+            stopping.set()
+        passed, after = time.perf_counter() - began, self.clearing.totals
+        if self.clears and (after.taps - before.taps, after.batches - before.batches) != (tally.taps, len(tally.receipts_ms)):
+            raise Conflict(f"{tally.taps} taps have receipts, but {before} became {after}: this figure would be of another ledger")
+        if sum(fen for _member, fen in self.clearing.positions):
+            raise Conflict(f"positions do not sum to zero: {self.clearing.positions}")
+        journeys = after.journeys - before.journeys
+        return Fed(tally.taps, journeys, passed, tally.ticks, tally.receipts_ms, (before_mb, memory_mb()))
+
+    async def seal_windows(self) -> None:
+        """Let time pass until every second with taps is in a window on the ledger."""
+        while self.clearing.state is None or self.clearing.state.window.taps:
+            await asyncio.sleep(TICK_S)
+            await self.clearing.take(await self.sequencer.tick())
+        await self.clearing.take(await self.sequencer.tick())
+
+    async def export(self, folder: Path) -> None:
+        """Write the log as `fare-chain export-log` does, over the house's own routes."""
+        parts = Parts(self.engine, self.intake, self.sequencer, self.clearing, VERIFIER.to_vkey(), {})
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=make_app(Running(parts))), base_url="http://house"
+        ) as client:
+            await asyncio.to_thread(export, _RoutesLog(client, asyncio.get_running_loop()), folder)
+
+    async def _post(self, batches: Iterable[bytes], until: float, tally: _Tally) -> None:
+        places = asyncio.Semaphore(MOST_IN_FLIGHT)
+        async with asyncio.TaskGroup() as tasks:
+            for data in batches:
+                if time.perf_counter() >= until:
+                    return
+                await places.acquire()
+                tasks.create_task(self._accept(data, places, tally))
+                await asyncio.sleep(0)  # one batch, then whoever else waits for the loop: as if each came in a request
+
+    async def _accept(self, data: bytes, places: asyncio.Semaphore, tally: _Tally) -> None:
+        asked = time.perf_counter()
+        await self.intake.accept(data)
+        tally.receipts_ms.append((time.perf_counter() - asked) * 1000)
+        places.release()
+
+    async def _sequence(self, committed: asyncio.Queue[CommittedTick | None], stopping: asyncio.Event) -> None:
+        next_at = time.monotonic()
+        while not stopping.is_set():
+            next_at = max(next_at + TICK_S, time.monotonic())
+            await asyncio.sleep(next_at - time.monotonic())
+            await committed.put(await self.sequencer.tick())
+        await committed.put(await self.sequencer.tick())
+        await committed.put(None)
+
+    async def _clear(self, committed: asyncio.Queue[CommittedTick | None], tally: _Tally) -> None:
+        while (tick := await committed.get()) is not None:
+            tally.taps += sum(len(verified.body) for verified in tick.entries) // TAP_BYTES
+            tally.ticks += bool(tick.entries)
+            if self.clears:
+                await self.clearing.take(tick)
+
+
+class _RoutesLog:
+    """The log that the routes serve, read from another thread than theirs."""
+
+    def __init__(self, client: httpx2.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
+        self.client = client
+        self.loop = loop
+
+    def read(self, path: str) -> bytes:
+        """The resource at that address; Unknown where there is none."""
+        answer = asyncio.run_coroutine_threadsafe(self.client.get(path), self.loop).result()
+        if answer.status_code != 200:
+            raise Unknown(f"the house has no {path} (status {answer.status_code})")
+        return answer.content
+
+
+@asynccontextmanager
+async def open_database(folder: Path) -> AsyncIterator[AsyncEngine]:
+    """An empty database of our own PostgreSQL, in a folder that is made for it."""
+    database = Database(folder)
+    try:
+        engine = await database.open()
+        yield engine
+        await engine.dispose()
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+@asynccontextmanager
+async def open_house(folder: Path, cities: NineCities, *, clears: bool = True) -> AsyncIterator[BenchHouse]:
+    """A house whose ledger holds the members' keys and tables and nothing else yet."""
+    async with open_database(folder) as engine:
+        sequencer, clearing = await boot(engine, key=member_key(int(SCHEME), KeyUse.LOG), origin=ORIGIN, clock=clock_us)
+        ring = cities.ring()
+        async with engine.begin() as connection:
+            for _member, data in cities.packed:
+                await keep_table(connection, sha256(data), data)
+        for control in _genesis(cities):
+            sequencer.stage_control(control)
+        await clearing.take(await sequencer.tick())
+        yield BenchHouse(engine, sequencer, clearing, Intake(engine, sequencer, ring), clears)
+
+
+def _genesis(cities: NineCities) -> Iterator[Control]:
+    for key in cities.ring():
+        yield Control(EntryKind.KEY, KeyEntry.of(key, member_key(key.owner, key.use)).to_bytes())
+    for member, data in cities.packed:
+        yield Control(EntryKind.TARIFF, TariffEntry(member, len(data), sha256(data)).to_bytes(), data)

@@ -1,0 +1,114 @@
+"""The stages that need a house: the ledger alone, the ledger with its clearing, and the audit of what they wrote."""
+
+import math
+import struct
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import uvloop
+
+from fare_chain.audit import audit
+from fare_chain.log_reader import FolderLog
+from settlement.core.replay import Rederiving
+from simulators.bench_house import VERIFIER, BenchHouse, open_database, open_house
+from simulators.ceilings import IN_THE_DATABASE
+from simulators.durability import running_settings, wal_counts
+from simulators.figures import Fact, Figure, Rate, rate_of
+from simulators.nine_cities import NineCities, Sealer, rush_hour, show_codes
+
+FASTEST = 600_000
+"""Taps a second for which sealed batches are prepared: more than a house takes."""
+SIGNED_TAPS_A_SECOND = 12_000
+"""Taps a second for which a log with rider codes is made: about what one core verifies."""
+_HOUR_RIDES = 250_000
+_WARM_UP_BATCHES = 16
+_LENGTH = struct.Struct("<I")
+
+
+def prepare_batches(cities: NineCities, file: Path, taps: int) -> None:
+    """Seal about so many taps into a file, each batch with its length before it: one hour's rides after another's."""
+    sealer, written, seed = Sealer(), 0, 0
+    with file.open("wb") as to:
+        while written < taps:
+            hour = rush_hour(cities, rides=min(_HOUR_RIDES, -(-(taps - written) // 2)), seed=seed)
+            _write(to, (batch.to_bytes() for batch in sealer.seal(hour.taps)))
+            written, seed = written + len(hour.taps), seed + 1
+
+
+def prepare_signed_batches(cities: NineCities, file: Path, taps: int) -> None:
+    """The same with the rider codes of every tap, issued by real device keys."""
+    hour = rush_hour(cities, rides=-(-taps // 2), seed=0)
+    with file.open("wb") as to:
+        _write(to, (batch.to_bytes() for batch in Sealer().seal(*show_codes(hour, seed=0))))
+
+
+def database_ceilings(folder: Path, seconds: float) -> tuple[dict[str, Figure], dict[str, str]]:
+    """COPY and commit on a database of their own, and the settings under which it ran."""
+
+    async def measured() -> tuple[dict[str, Figure], dict[str, str]]:
+        async with open_database(folder) as engine:
+            return {name: await ceiling(engine, seconds) for name, ceiling in IN_THE_DATABASE.items()}, await running_settings(
+                engine
+            )
+
+    return uvloop.run(measured())
+
+
+def ledger_figure(cities: NineCities, folder: Path, batches: Path, seconds: float) -> Figure:
+    """Intake and sequencer: sealed batches in, receipts out, every tick durable; nothing is cleared."""
+
+    async def story(source: BinaryIO) -> Figure:
+        async with open_house(folder, cities, clears=False) as house:
+            return await _fed("ledger", house, _read(source), seconds)
+
+    with batches.open("rb") as source:
+        return uvloop.run(story(source))
+
+
+def house_figure(cities: NineCities, folder: Path, batches: Path, seconds: float, log: Path) -> Figure:
+    """The whole house: sealed batches in, receipts out, journeys, books and positions durable; its log is exported to a folder."""
+
+    async def story(source: BinaryIO) -> Figure:
+        async with open_house(folder, cities) as house:
+            figure = await _fed("clearing-durable", house, _read(source), seconds)
+            await house.seal_windows()
+            await house.export(log)
+            return figure
+
+    with batches.open("rb") as source:
+        return uvloop.run(story(source))
+
+
+def audit_figure(name: str, log: Path, seconds: float, *, rider_signatures: bool) -> Figure:
+    """Verify an exported log from its first entry, as `fare-chain verify` does, clearing every window again."""
+    rates: list[float] = []
+    began_all = time.perf_counter()
+    while time.perf_counter() - began_all < seconds or not rates:
+        began = time.perf_counter()
+        result = audit(FolderLog(log), [VERIFIER], followers=[Rederiving()], rider_signatures=rider_signatures)
+        rates.append(result.taps / (time.perf_counter() - began))
+    facts: dict[str, Fact] = {"taps": result.taps, "entries": result.size, "windows": result.windows, "codes": result.rider_codes}
+    return Figure(name, "taps", rate_of(rates), facts=facts)
+
+
+async def _fed(name: str, house: BenchHouse, batches: Iterator[bytes], seconds: float) -> Figure:
+    """Warm the house up with some batches, feed it for so long, and say what that was beside what PostgreSQL synced for it."""
+    await house.feed(islice(batches, _WARM_UP_BATCHES), math.inf)
+    before = await wal_counts(house.engine)
+    fed = await house.feed(batches, seconds)
+    wal = (await wal_counts(house.engine)).since(before)
+    return Figure(name, "taps", Rate(fed.taps / fed.seconds), facts={**fed.facts(), **wal})
+
+
+def _write(to: BinaryIO, batches: Iterator[bytes]) -> None:
+    for data in batches:
+        to.write(_LENGTH.pack(len(data)) + data)
+
+
+def _read(source: BinaryIO) -> Iterator[bytes]:
+    """The batches of a prepared file, one at a time: however many there are, memory holds those in flight."""
+    while head := source.read(_LENGTH.size):
+        yield source.read(_LENGTH.unpack(head)[0])
