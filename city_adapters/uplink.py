@@ -168,7 +168,7 @@ class Uplink:
         status = response.status_code
         if status == 200:
             try:
-                pass
+                check_receipt(response.text, spooled.signed_header, self.ring)
             except FareChainError as error:
                 return Setback(Fault.STUCK, spooled.seq, f"the house's receipt for batch {spooled.seq} does not hold: {error}")
             return None

@@ -9,7 +9,7 @@ import shutil
 import ssl
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from fare_chain.batch import MOST_TAPS
 from fare_chain.errors import Unknown
 from fare_chain.tap import TAP_BYTES
 from settlement.house import clock_us
+from settlement.store import supervisor
 from simulators import stages, whole_house
 from simulators.ceilings import COPY, IN_THE_DATABASE, LEAF, MEGABYTE, ON_THE_PROCESSOR, SIGN, VERIFY
 from simulators.figures import Figure
@@ -29,7 +30,7 @@ from simulators.nine_cities import NineCities, load_nine_cities
 
 @dataclass
 class Bench:
-    """One run: how long each figure is measured, where its databases and files lie, and what it has measured already.
+    """One run: how long each figure is measured, where its files lie, and what it has measured already.
 
     `say` is told what is measured next. The folder is the run's own: it has to be empty, and on the disk that is meant.
     """
@@ -39,6 +40,7 @@ class Bench:
     say: Callable[[str], None] = lambda _what: None
     tick_taps: int = TICK_TAPS
     ceilings: dict[str, Figure] = field(default_factory=dict)
+    after: ExitStack = field(default_factory=ExitStack)
 
     def ceiling(self, name: str) -> Figure:
         """What this machine can do; measured once a run."""
@@ -50,10 +52,22 @@ class Bench:
         return self.ceilings[name]
 
     @cached_property
+    def server_url(self) -> str:
+        """A PostgreSQL of our own in the run's folder: every figure makes a new database on it."""
+        self.say("starting PostgreSQL")
+        server = supervisor.start(self.folder / "postgres")
+        self.after.callback(supervisor.stop, server)
+        return server.url
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self.after.close()
+
+    @cached_property
     def database(self) -> tuple[dict[str, Figure], dict[str, str]]:
         """The ceilings that PostgreSQL sets, and the settings of the running server."""
         self.say("copy, commit")
-        return whole_house.database_ceilings(self.folder / "postgres-alone", self.seconds)
+        return whole_house.database_ceilings(self.server_url, self.seconds)
 
     @cached_property
     def cities(self) -> NineCities:
@@ -66,7 +80,7 @@ class Bench:
         """Sealed batches for a house, more than it will take."""
         self.say("sealing batches for the house")
         file = self.folder / "batches"
-        whole_house.prepare_batches(self.cities, file, int(self.seconds * whole_house.FASTEST))
+        whole_house.prepare_batches(self.cities, file, self.seconds)
         return file
 
     @cached_property
@@ -74,15 +88,15 @@ class Bench:
         """The whole house's figure, and the log that it wrote meanwhile."""
         batches, log = self.batches, self.folder / "log"
         self.say("clearing-durable")
-        return whole_house.house_figure(self.cities, self.folder / "house", batches, self.seconds, log), log
+        return whole_house.house_figure(self.cities, self.server_url, batches, self.seconds, log), log
 
     @cached_property
     def signed_log(self) -> Path:
         """A log in which every tap has its rider code."""
-        file, log = self.folder / "signed-batches", self.folder / "signed-log"
+        log = self.folder / "signed-log"
         self.say("issuing rider codes")
-        whole_house.prepare_signed_batches(self.cities, file, int(self.seconds * whole_house.SIGNED_TAPS_A_SECOND))
-        whole_house.house_figure(self.cities, self.folder / "signed-house", file, self.seconds * 10, log)
+        taps = int(self.seconds * whole_house.SIGNED_TAPS_A_SECOND)
+        whole_house.write_signed_log(self.cities, self.server_url, taps, log)
         return log
 
     def figures(self, names: Iterable[str]) -> Iterator[Figure]:
@@ -163,7 +177,7 @@ def _clearing(bench: Bench) -> Iterator[Figure]:
 def _ledger(bench: Bench) -> Iterator[Figure]:
     batches = bench.batches
     bench.say("ledger")
-    figure = whole_house.ledger_figure(bench.cities, bench.folder / "ledger", batches, bench.seconds)
+    figure = whole_house.ledger_figure(bench.cities, bench.server_url, batches, bench.seconds)
     yield figure.against(bench.ceiling(COPY), each=TAP_BYTES / MEGABYTE)
 
 

@@ -1,4 +1,4 @@
-"""A clearing house in this process on the nine cities and an empty database of its own, fed with sealed batches as fast as it takes them.
+"""A clearing house of the nine cities in this process, on an empty database, fed with sealed batches as fast as it takes them.
 
 Its parts are those that `fare-chain house` runs, at its pace: a tick every 250 ms, clearing beside it. Only HTTP is left out.
 """
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,8 +27,9 @@ from settlement.house import MOST_UNCLEARED_TICKS, boot, clock_us
 from settlement.intake import Intake
 from settlement.ports import CommittedTick
 from settlement.sequencer import TICK_S, Control, Sequencer
+from settlement.store.database import make_engine
 from settlement.store.ledger import keep_table
-from settlement.store.starting import Database
+from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 from simulators.figures import Fact, memory_mb, percentile
@@ -170,21 +172,30 @@ class _RoutesLog:
 
 
 @asynccontextmanager
-async def open_database(folder: Path) -> AsyncIterator[AsyncEngine]:
-    """An empty database of our own PostgreSQL, in a folder that is made for it."""
-    database = Database(folder)
+async def open_database(server_url: str) -> AsyncIterator[AsyncEngine]:
+    """A new database on a server, with the house's tables and nothing in them; dropped in the end.
+
+    Making it by copying files has PostgreSQL write a checkpoint first: no figure pays for what an earlier one left unwritten.
+    """
+    name = f"bench_{uuid4().hex}"
+    server = make_engine(server_url)
     try:
-        engine = await database.open()
-        yield engine
-        await engine.dispose()
+        await _execute_alone(server, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        engine = make_engine(server.url.set(database=name).render_as_string(hide_password=False))
+        try:
+            await migrate(engine)
+            yield engine
+        finally:
+            await engine.dispose()
+            await _execute_alone(server, f"DROP DATABASE {name} WITH (FORCE)")
     finally:
-        await asyncio.to_thread(database.close)
+        await server.dispose()
 
 
 @asynccontextmanager
-async def open_house(folder: Path, cities: NineCities, *, clears: bool = True) -> AsyncIterator[BenchHouse]:
+async def open_house(server_url: str, cities: NineCities, *, clears: bool = True) -> AsyncIterator[BenchHouse]:
     """A house whose ledger holds the members' keys and tables and nothing else yet."""
-    async with open_database(folder) as engine:
+    async with open_database(server_url) as engine:
         sequencer, clearing = await boot(engine, key=member_key(int(SCHEME), KeyUse.LOG), origin=ORIGIN, clock=clock_us)
         ring = cities.ring()
         async with engine.begin() as connection:
@@ -194,6 +205,13 @@ async def open_house(folder: Path, cities: NineCities, *, clears: bool = True) -
             sequencer.stage_control(control)
         await clearing.take(await sequencer.tick())
         yield BenchHouse(engine, sequencer, clearing, Intake(engine, sequencer, ring), clears)
+
+
+async def _execute_alone(engine: AsyncEngine, statement: str) -> None:
+    """Execute a statement that PostgreSQL allows in no transaction."""
+    async with engine.connect() as connection:
+        alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await alone.exec_driver_sql(statement)
 
 
 def _genesis(cities: NineCities) -> Iterator[Control]:

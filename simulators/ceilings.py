@@ -1,4 +1,4 @@
-"""What this machine can do at all: hashes, signatures, PostgreSQL's COPY and commit, HTTP on loopback; measured with nothing of ours.
+"""What this machine can do at all: hashes, signatures, PostgreSQL's COPY and commit, HTTP on loopback.
 
 Every other figure of a bench stands beside one of these from the same run, so that figures of two machines can be compared.
 """

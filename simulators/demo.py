@@ -23,6 +23,7 @@ from city_adapters.catalogue import Catalogue, load_catalogue
 from fare_chain.errors import Conflict
 from fare_chain.identifiers import SCHEME
 from fare_chain.key_files import read_public_key
+from fare_chain.log_reader import HttpLog
 from fare_chain.note import NoteVerifier
 from settlement.store import supervisor
 from simulators import demand, members, proof, riders
@@ -89,7 +90,7 @@ class Demo:
             self._show("starting the gates")
             await children.start(self.gate_roles())
             await children.guard(self._ride_and_rest(await plan))
-            self.phase = "exporting"
+            self._show("exporting the log")
             await children.guard(proof.export_log(self.house_url, self.wish.data / "log"))
         finally:
             await self._stop(children)
@@ -153,11 +154,12 @@ class Demo:
     async def _rest(self, statuses: Statuses) -> None:
         """Wait until all spools are empty and a window covers what they held; after REST_S the evidence speaks for itself."""
         ends_at = time.monotonic() + REST_S
+        log = HttpLog(self.house_url)
         acknowledged_at_s: int | None = None
         while time.monotonic() < ends_at:
             if acknowledged_at_s is None and (await statuses.look()).is_all_sent(self.slugs):
                 acknowledged_at_s = _wall_us() // SECOND_US
-            if acknowledged_at_s is not None and await proof.is_windowed(self.house_url, acknowledged_at_s):
+            if acknowledged_at_s is not None and await proof.is_windowed(log, acknowledged_at_s):
                 return
             await asyncio.sleep(0.2)
         self.display.say(f"after {REST_S:.0f} s not all taps are in a window: what is there is verified all the same")

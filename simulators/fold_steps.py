@@ -18,7 +18,7 @@ from settlement.core.replay import close_before
 from settlement.core.state import State
 from simulators.clock import SECOND_US
 from simulators.figures import Fact, Figure, Rate, rate_of
-from simulators.nine_cities import NineCities, rush_hour, runs_of
+from simulators.nine_cities import NineCities, runs_of, rush_hour
 
 TICK_TAPS = 16 * MOST_TAPS
 """Taps in one tick: a quarter of a second at 262,000 taps a second."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from city_adapters.catalogue import load_catalogue
+from city_adapters.city import City
 from city_adapters.tables import CityTable
 from fare_chain import rider_code
 from fare_chain.batch import MOST_TAPS, CityTail, SealedBatch, seal
@@ -21,7 +22,7 @@ from settlement.core.columns import TAP_DTYPE, Int64, Taps, pick
 from settlement.core.rules import PinnedTable, pin
 from settlement.publishing import packed_tables
 from simulators.clock import SECOND_US, DemoClock, actor_seed, stream
-from simulators.demand import DayKind, DepartureColumns, World, city_demand, intended_rides, load_shape
+from simulators.demand import DayKind, DepartureColumns, RideColumns, World, city_demand, intended_rides, load_shape
 from simulators.itineraries import LegColumns, Pace, legs_of
 from simulators.riders import take_turns
 
@@ -92,11 +93,15 @@ class Sealer:
 
 def load_nine_cities(now_us: int) -> NineCities:
     """Load and compile the packaged cities as of a moment."""
-    packed = tuple(packed_tables(None))
+    return assemble(packed_tables(None), load_catalogue().cities, now_us)
+
+
+def assemble(packed: Sequence[tuple[int, bytes]], cities: Sequence[City], now_us: int) -> NineCities:
+    """Put members' packed tables and their cities together, as of a moment."""
     pins = tuple(pin(data) for _member, data in packed)
     tables = {held.table.city: held.table for held in pins if isinstance(held.table, CityTable)}
-    demands = tuple(city_demand(city, tables[city.number], now_us) for city in load_catalogue().cities)
-    return NineCities(packed, pins, World(demands, load_shape(DayKind.WEEKDAY)), now_us)
+    demands = tuple(city_demand(city, tables[city.number], now_us) for city in cities)
+    return NineCities(tuple(packed), pins, World(demands, load_shape(DayKind.WEEKDAY)), now_us)
 
 
 def member_key(owner: int, use: KeyUse) -> SigningKey:
@@ -118,8 +123,7 @@ def rush_hour(cities: NineCities, *, rides: int, seed: int) -> Hour:
     forgotten = stream(seed, "forgotten").integers(0, 10_000, size=len(legs)) < FORGOTTEN_PER_10000
     issuer, rider = take_turns(intended.issuer, legs, forgotten)
     begin_us = cities.now_us - AGO_US
-    entries = _taps(TapKind.ENTRY, begin_us, legs, intended.host, intended.issuer, intended.from_station)
-    exits = _taps(TapKind.EXIT, begin_us, legs, intended.host, intended.issuer, intended.to_station)
+    entries, exits = (_taps(kind, begin_us, intended, legs) for kind in (TapKind.ENTRY, TapKind.EXIT))
     leaves = np.flatnonzero(~forgotten)
     taps = np.concatenate([entries, pick(exits, leaves)])
     whose = np.concatenate([rider, rider[leaves]]).astype(np.int64)
@@ -159,11 +163,12 @@ def runs_of(taps: Taps, width: int) -> Iterator[Taps]:
     return (taps[at : at + width] for at in range(0, len(taps), width))
 
 
-def _taps(kind: TapKind, begin_us: int, legs: LegColumns, host: Int64, issuer: Int64, station: Int64) -> Taps:
+def _taps(kind: TapKind, begin_us: int, rides: RideColumns, legs: LegColumns) -> Taps:
     taps = np.zeros(len(legs), TAP_DTYPE)
     entering = kind is TapKind.ENTRY
     taps["tapped_at_us"] = begin_us + (legs.enter_us if entering else legs.exit_us)
     taps["gate"] = legs.from_gate if entering else legs.to_gate
-    taps["host"], taps["issuer"], taps["station"] = host, issuer, station
+    taps["station"] = rides.from_station if entering else rides.to_station
+    taps["host"], taps["issuer"] = rides.host, rides.issuer
     taps["kind"], taps["mode"] = kind, StationMode.NORMAL
     return taps

@@ -12,6 +12,7 @@ from fare_chain.identifiers import SCHEME
 from simulators import ledger_taps
 from simulators.gates import Diary
 from simulators.ledger_taps import Taps, first_few
+from simulators.members import HOUSE
 from simulators.status import Look
 
 
@@ -70,6 +71,8 @@ def _ledger(evidence: Evidence) -> Iterator[str]:
     in_windows = evidence.audited.rederived["taps_in_windows"]
     if in_windows != evidence.audited.taps:
         yield f"the ledger has {evidence.audited.taps} taps, but its windows cover {in_windows}"
+    if evidence.audited.rider_codes_dropped:
+        yield f"{evidence.audited.rider_codes_dropped} rider codes are missing from the export: none is old enough to be dropped"
 
 
 def _positions(evidence: Evidence) -> Iterator[str]:
@@ -124,8 +127,8 @@ def _refusals(evidence: Evidence) -> Iterator[str]:
         yield "answers were not as planned: " + first_few(
             f"{times} scans were answered {answered}, expected {expected}" for (expected, answered), times in surprises.items()
         )
-    if evidence.diary.unheard and not evidence.restarts:
-        yield f"{len(evidence.diary.unheard)} scans were never answered, and no process had died"
+    if evidence.diary.unheard and not evidence.restarts.keys() - {HOUSE}:
+        yield f"{len(evidence.diary.unheard)} scans were never answered, and no city's gates had died"
 
 
 def to_json(evidence: Evidence, faults: list[str], about: Mapping[str, Any]) -> dict[str, Any]:

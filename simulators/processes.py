@@ -140,7 +140,11 @@ class Children:
             self.restarts[child.role.name] += 1
             self._say(f"{child.role.name} {_how_it_ended(code)}: it is started again on the same data")
             child.launched_at = asyncio.get_running_loop().time()
-            child.process = await self._launch(child.role)
+            try:
+                child.process = await self._launch(child.role)
+            except OSError as error:
+                self._give_up(child, f"cannot be started again ({error.strerror})")
+                return
             await self._end_if_stopping(child)
             self._write_register()
 

@@ -20,8 +20,9 @@ from simulators.ledger_taps import LedgerTaps
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
+PAUSE_S = 1.0
 TRIES = 20
-"""How often the house is asked again, a second apart, while it does not answer: it may be starting again."""
+"""How often the house is asked again, so far apart, while it does not answer: it may be starting again."""
 
 
 class Stopped(Exception):
@@ -45,10 +46,10 @@ def windowed_to(source: LogSource) -> int:
     return last.second + last.seconds
 
 
-async def is_windowed(house_url: str, second: int) -> bool:
+async def is_windowed(source: LogSource, second: int) -> bool:
     """Whether a window on the ledger covers that second; not yet, where the house does not answer just now."""
     try:
-        return await asyncio.to_thread(lambda: windowed_to(HttpLog(house_url))) > second
+        return await asyncio.to_thread(windowed_to, source) > second
     except Unknown:
         return False
 
@@ -61,7 +62,7 @@ async def export_log(house_url: str, folder: Path) -> None:
         except Unknown:
             if not left:
                 raise
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(PAUSE_S)
         else:
             return
 

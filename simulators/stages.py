@@ -104,7 +104,7 @@ def _one_city(cities: NineCities) -> Taps:
 def _scans(cities: NineCities, table: CityTable) -> list[tuple[int, Scan]]:
     """(moment, scan) of riders who go in and out twice, in order of time; every code is made at its scan."""
     devices = [new_device(2, rider, table.city, cities.now_us) for rider in range(_GATE_RIDERS)]
-    scans = []
+    scans: list[tuple[int, Scan]] = []
     for turn in range(4):
         kind = TapKind.EXIT if turn % 2 else TapKind.ENTRY
         for rider, (key, credential) in enumerate(devices):

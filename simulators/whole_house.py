@@ -11,6 +11,7 @@ from typing import BinaryIO
 import uvloop
 
 from fare_chain.audit import audit
+from fare_chain.batch import MOST_TAPS
 from fare_chain.log_reader import FolderLog
 from settlement.core.replay import Rederiving
 from simulators.bench_house import VERIFIER, BenchHouse, open_database, open_house
@@ -19,37 +20,34 @@ from simulators.durability import running_settings, wal_counts
 from simulators.figures import Fact, Figure, Rate, rate_of
 from simulators.nine_cities import NineCities, Sealer, rush_hour, show_codes
 
-FASTEST = 600_000
+FASTEST = 800_000
 """Taps a second for which sealed batches are prepared: more than a house takes."""
 SIGNED_TAPS_A_SECOND = 12_000
 """Taps a second for which a log with rider codes is made: about what one core verifies."""
 _HOUR_RIDES = 250_000
 _WARM_UP_BATCHES = 16
+_WARM_UP_TAPS = _WARM_UP_BATCHES * MOST_TAPS
 _LENGTH = struct.Struct("<I")
 
 
-def prepare_batches(cities: NineCities, file: Path, taps: int) -> None:
-    """Seal about so many taps into a file, each batch with its length before it: one hour's rides after another's."""
+def prepare_batches(cities: NineCities, file: Path, seconds: float) -> None:
+    """Seal taps for so many seconds into a file, each batch with its length before it: one hour's rides after another's."""
+    taps = _WARM_UP_TAPS + int(seconds * FASTEST)
     sealer, written, seed = Sealer(), 0, 0
     with file.open("wb") as to:
         while written < taps:
             hour = rush_hour(cities, rides=min(_HOUR_RIDES, -(-(taps - written) // 2)), seed=seed)
-            _write(to, (batch.to_bytes() for batch in sealer.seal(hour.taps)))
+            for batch in sealer.seal(hour.taps):
+                data = batch.to_bytes()
+                to.write(_LENGTH.pack(len(data)) + data)
             written, seed = written + len(hour.taps), seed + 1
 
 
-def prepare_signed_batches(cities: NineCities, file: Path, taps: int) -> None:
-    """The same with the rider codes of every tap, issued by real device keys."""
-    hour = rush_hour(cities, rides=-(-taps // 2), seed=0)
-    with file.open("wb") as to:
-        _write(to, (batch.to_bytes() for batch in Sealer().seal(*show_codes(hour, seed=0))))
-
-
-def database_ceilings(folder: Path, seconds: float) -> tuple[dict[str, Figure], dict[str, str]]:
+def database_ceilings(server_url: str, seconds: float) -> tuple[dict[str, Figure], dict[str, str]]:
     """COPY and commit on a database of their own, and the settings under which it ran."""
 
     async def measured() -> tuple[dict[str, Figure], dict[str, str]]:
-        async with open_database(folder) as engine:
+        async with open_database(server_url) as engine:
             return {name: await ceiling(engine, seconds) for name, ceiling in IN_THE_DATABASE.items()}, await running_settings(
                 engine
             )
@@ -57,22 +55,22 @@ def database_ceilings(folder: Path, seconds: float) -> tuple[dict[str, Figure], 
     return uvloop.run(measured())
 
 
-def ledger_figure(cities: NineCities, folder: Path, batches: Path, seconds: float) -> Figure:
+def ledger_figure(cities: NineCities, server_url: str, batches: Path, seconds: float) -> Figure:
     """Intake and sequencer: sealed batches in, receipts out, every tick durable; nothing is cleared."""
 
     async def story(source: BinaryIO) -> Figure:
-        async with open_house(folder, cities, clears=False) as house:
+        async with open_house(server_url, cities, clears=False) as house:
             return await _fed("ledger", house, _read(source), seconds)
 
     with batches.open("rb") as source:
         return uvloop.run(story(source))
 
 
-def house_figure(cities: NineCities, folder: Path, batches: Path, seconds: float, log: Path) -> Figure:
+def house_figure(cities: NineCities, server_url: str, batches: Path, seconds: float, log: Path) -> Figure:
     """The whole house: sealed batches in, receipts out, journeys, books and positions durable; its log is exported to a folder."""
 
     async def story(source: BinaryIO) -> Figure:
-        async with open_house(folder, cities) as house:
+        async with open_house(server_url, cities) as house:
             figure = await _fed("clearing-durable", house, _read(source), seconds)
             await house.seal_windows()
             await house.export(log)
@@ -80,6 +78,19 @@ def house_figure(cities: NineCities, folder: Path, batches: Path, seconds: float
 
     with batches.open("rb") as source:
         return uvloop.run(story(source))
+
+
+def write_signed_log(cities: NineCities, server_url: str, taps: int, log: Path) -> None:
+    """Export the log of a house that took so many taps with the rider codes of real device keys."""
+    shown = show_codes(rush_hour(cities, rides=-(-taps // 2), seed=0), seed=0)
+
+    async def story() -> None:
+        async with open_house(server_url, cities) as house:
+            await house.feed([batch.to_bytes() for batch in Sealer().seal(*shown)], math.inf)
+            await house.seal_windows()
+            await house.export(log)
+
+    uvloop.run(story())
 
 
 def audit_figure(name: str, log: Path, seconds: float, *, rider_signatures: bool) -> Figure:
@@ -101,11 +112,6 @@ async def _fed(name: str, house: BenchHouse, batches: Iterator[bytes], seconds: 
     fed = await house.feed(batches, seconds)
     wal = (await wal_counts(house.engine)).since(before)
     return Figure(name, "taps", Rate(fed.taps / fed.seconds), facts={**fed.facts(), **wal})
-
-
-def _write(to: BinaryIO, batches: Iterator[bytes]) -> None:
-    for data in batches:
-        to.write(_LENGTH.pack(len(data)) + data)
 
 
 def _read(source: BinaryIO) -> Iterator[bytes]:

@@ -104,6 +104,12 @@ def app_of():
 
 
 @pytest.fixture
+def app_log():
+    """Read the log that an app serves, from another thread."""
+    return AppLog
+
+
+@pytest.fixture
 def ride_about():
     """Let riders ride in a small house."""
     return _ride_about

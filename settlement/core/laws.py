@@ -11,7 +11,7 @@ import numpy as np
 
 from settlement.core.books import Account, Balances
 from settlement.core.clearing import Cleared
-from settlement.core.columns import Level, ObligationKind, Records
+from settlement.core.columns import Level, ObligationKind, Records, column
 from settlement.core.state import State, chain_root
 from settlement.core.windows import Window, window_postings
 
@@ -82,7 +82,7 @@ def _taps_kept(before: State, cleared: Cleared, after: State) -> Iterator[Breach
 
 def _shares_sum(cleared: Cleared) -> Iterator[Breach]:
     shared = np.zeros(len(cleared.journeys), np.int64)
-    np.add.at(shared, cleared.shares["journey"], cleared.shares["amount_fen"])
+    np.add.at(shared, column(cleared.shares, "journey"), column(cleared.shares, "amount_fen"))
     wrong = np.flatnonzero(shared != cleared.journeys["fare_fen"])
     for row in wrong[:1]:
         journey = cleared.journeys[row]
@@ -109,8 +109,9 @@ def _obligations_equal(cleared: Cleared) -> Iterator[Breach]:
 
 
 def _in_order(before: State, cleared: Cleared, after: State) -> Iterator[Breach]:
-    ids = [row.tobytes() for row in cleared.journeys["journey_id"]]
-    yield from _unless(ids == sorted(set(ids)), Law.JOURNEYS_IN_ORDER, "journeys out of order or twice", "by id, each once")
+    high, low = column(cleared.journeys, "journey_id").view(">u8").reshape(-1, 2).T
+    rises = (high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] > low[:-1]))
+    yield from _unless(rises.all(), Law.JOURNEYS_IN_ORDER, "journeys out of order or twice", "by id, each once")
     backwards = int((cleared.journeys["exited_at_us"] < cleared.journeys["entered_at_us"]).sum())
     yield from _unless(not backwards, Law.JOURNEYS_IN_ORDER, f"{backwards} journeys that end before they begin", "none")
     followed = cleared.from_index == before.next_index < cleared.to_index == after.next_index

@@ -205,6 +205,23 @@ def test_what_resending_cannot_help_is_said_and_nothing_is_thrown_away(spool, ho
     assert asked <= MOST_IN_FLIGHT
 
 
+@pytest.mark.parametrize(("fate", "fault"), [("503", Fault.AWAY), ("dropped", Fault.AWAY), ("409", Fault.GAP)])
+def test_what_resending_does_help_is_no_reason_to_be_stuck(spool, house, fate, fault, monkeypatch):
+    met, note = [], Uplink._note
+
+    def listen(uplink, setback):
+        met.append(setback)
+        note(uplink, setback)
+
+    monkeypatch.setattr(Uplink, "_note", listen)
+    house.fates = {2: [fate]}
+    house.turn_s = 2.0
+    fill(spool, 3)
+    with serving(house) as address:
+        send_all(spool, address)
+    assert [(setback.fault, setback.seq) for setback in met] == [(fault, 2)]
+
+
 def test_a_receipt_for_another_batch_is_no_receipt(spool, house):
     fill(spool, 2)
     house.fates = {1: ["other"]}

@@ -287,18 +287,14 @@ def test_kill_9_under_load_keeps_every_opened_tap_exactly_once(tmp_path):
     house, opened, unsure = FakeHouse(), [], []
     with serving(house) as url:
         house.delay_s = 0.1
-        for round_ in range(2):
-            gates = GateProcess(tmp_path, url)
-            lines = [
-                threading.Thread(target=scan_for_a_while, args=(gates, 1000 * line + 20_000 * round_, opened, unsure))
-                for line in range(1, 5)
-            ]
-            for line in lines:
-                line.start()
-            wait_until(lambda due=3 + 3 * round_: len(house.batches) > due)
-            gates.stop(signal.SIGKILL)
-            for line in lines:
-                line.join()
+        gates = GateProcess(tmp_path, url)
+        lines = [threading.Thread(target=scan_for_a_while, args=(gates, 10_000 * line, opened, unsure)) for line in range(1, 5)]
+        for line in lines:
+            line.start()
+        wait_until(lambda: len(house.batches) > 3)
+        gates.stop(signal.SIGKILL)
+        for line in lines:
+            line.join()
         gates = GateProcess(tmp_path, url)
         wait_until(lambda: gates.status()["spooled_batches"] == 0)
         assert gates.stop() == 0
@@ -306,7 +302,7 @@ def test_kill_9_under_load_keeps_every_opened_tap_exactly_once(tmp_path):
     seen = [(one.medium.hex(), one.tapped_at_us, one.gate, one.gate_seq) for one in readings]
     assert len(seen) == len(set(seen))
     assert set(opened) <= set(seen)
-    assert len(seen) - len(opened) <= len(unsure) == 8
+    assert len(seen) - len(opened) <= len(unsure) == 4
     for gate in {one.gate for one in readings}:
         assert [one.gate_seq for one in readings if one.gate == gate] == list(
             range(1, 1 + sum(one.gate == gate for one in readings))
