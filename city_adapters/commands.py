@@ -10,8 +10,6 @@ import typer
 if TYPE_CHECKING:
     from city_adapters.adapter import Adapter
 
-LOOPBACK = ("localhost", "::1")
-
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -35,10 +33,9 @@ def city_gate(
     """Run one city's gates: answer scans, keep taps, send batches. Ends on SIGTERM, with everything sealed."""
     from city_adapters.gate_app import make_gate_app
     from city_adapters.gate_process import log_as_lines, serve
-    from fare_chain.errors import Conflict
+    from fare_chain.listening import check_address
 
-    if not public and host not in LOOPBACK and not host.startswith("127."):
-        raise Conflict(f"--host {host} may be reached from other machines, which could open gates: say --public if that is meant")
+    check_address(host, public=public)
     log_as_lines()
     adapter = _open_adapter(city, house, members, keys, data)
     serve(make_gate_app(adapter), host=host, port=port, parent=parent)

@@ -58,7 +58,7 @@ class Reason(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One showing of a code to a gate: `station` and `gate` are numbers of the host, `gate_seq` counts the gate's scans."""
+    """One showing of a code to a gate: `station` and `gate` are numbers of the host, `gate_seq` will be its tap's."""
 
     code: bytes
     station: int

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 from city_adapters.findings import Finding, error
 from city_adapters.provenance import Confidence, Provenance
 from fare_chain.errors import Unknown
@@ -201,9 +197,15 @@ def _pieces(network: Network) -> list[Finding]:
 
 def _apart(stations: Sequence[StationId], ends: Sequence[tuple[StationId, StationId]]) -> str:
     """Name a station that cannot be reached from the first of `stations`, or nothing."""
-    rows = {station: row for row, station in enumerate(dict.fromkeys(stations))}
-    pairs = np.array([(rows[a], rows[b]) for a, b in ends if a in rows and b in rows], dtype=np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(rows), len(rows)))
-    piece = connected_components(graph, directed=False)[1]
-    away = np.flatnonzero(piece != piece[0]) if len(piece) else piece
-    return list(rows)[int(away[0])] if len(away) else ""
+    beside: dict[StationId, list[StationId]] = {station: [] for station in stations}
+    for one, other in ends:
+        if one in beside and other in beside:
+            beside[one].append(other)
+            beside[other].append(one)
+    waiting = list(stations[:1])
+    reached = set(waiting)
+    while waiting:
+        new = [station for station in beside[waiting.pop()] if station not in reached]
+        reached.update(new)
+        waiting.extend(new)
+    return next((station for station in beside if station not in reached), "")

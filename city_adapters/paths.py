@@ -10,8 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
@@ -41,6 +39,10 @@ class Paths:
 
 def shortest_paths(track: Track) -> Paths:
     """Find the shortest path of every pair of rows."""
+    # A third of a second to import: a gate, which never asks for paths, starts without it.
+    from scipy.sparse import csr_array  # noqa: PLC0415
+    from scipy.sparse.csgraph import dijkstra  # noqa: PLC0415
+
     count = track.stations
     tails = np.concatenate([track.ends[:, 0], track.ends[:, 1]])
     heads = np.concatenate([track.ends[:, 1], track.ends[:, 0]])

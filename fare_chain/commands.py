@@ -12,6 +12,9 @@ import typer
 
 from fare_chain.errors import FareChainError, Malformed
 
+DEFAULT_ORIGIN = "fare-chain.example/clearing"
+"""The log's name where nobody gives one; in production it is the address at which the log is served."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -47,9 +50,10 @@ def keys_new(
 
 
 def keys_show(
-    members: Annotated[Path, typer.Argument(help="Folder of public keys (*.pub)")],
+    members: Annotated[Path, typer.Argument(help="Folder of public keys (*.pub)")] = Path("members"),
     log: Annotated[bool, typer.Option("--log", help="The log's keys alone")] = False,
-    vkey: Annotated[str | None, typer.Option("--vkey", metavar="ORIGIN", help="As signed-note verifier keys of this log")] = None,
+    vkey: Annotated[bool, typer.Option("--vkey", help="The log's keys as signed-note verifier keys")] = False,
+    origin: Annotated[str, typer.Option(help="The log's name, for --vkey")] = DEFAULT_ORIGIN,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show the public keys of a folder."""
@@ -58,21 +62,16 @@ def keys_show(
     from fare_chain.note import NoteVerifier
 
     held = [key for key in read_public_folder(members) if key.use is KeyUse.LOG or not (log or vkey)]
-    if vkey is not None:
-        lines = [NoteVerifier(vkey, key.public).to_vkey() for key in held]
+    if vkey:
+        lines = [NoteVerifier(origin, key.public).to_vkey() for key in held]
     else:
         lines = [f"{key.key_id.hex()} {public_line(key)}" for key in held]
-    if as_json:
-        print(json.dumps({"keys": lines}))
-    else:
-        print("\n".join(lines))
+    print(json.dumps({"keys": lines}) if as_json else "\n".join(lines))
 
 
 def verify(
     log: Annotated[str, typer.Argument(help="An exported folder, or the address of a house")],
-    vkey: Annotated[
-        list[str] | None, typer.Option(help="The log's verifier key; without it, the one the log offers")
-    ] = None,
+    vkey: Annotated[list[str] | None, typer.Option(help="The log's verifier key; without it, the one the log offers")] = None,
     rider_signatures: Annotated[bool, typer.Option(help="Check every rider's signature, not only the codes' hashes")] = True,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:

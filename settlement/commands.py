@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Malformed, Unknown
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -32,7 +33,7 @@ def house(
     keys: Annotated[Path, typer.Option(help="Folder with the house's private key, house-log.key")],
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on")] = 8700,
-    origin: Annotated[str, typer.Option(help="Name of the log; fixed by its first start")] = "fare-chain.example/clearing",
+    origin: Annotated[str, typer.Option(help="Name of the log; fixed by its first start")] = DEFAULT_ORIGIN,
     database_url: Annotated[
         str | None, typer.Option(envvar="DATABASE_URL", help="A PostgreSQL to use instead of our own: postgresql+asyncpg://...")
     ] = None,

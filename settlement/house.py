@@ -19,9 +19,11 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from city_adapters.catalogue import load_catalogue
+from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Conflict
 from fare_chain.key_files import read_signing_key
 from fare_chain.keys import SigningKey
+from fare_chain.listening import check_address
 from fare_chain.note import NoteVerifier
 from settlement.clear_windows import ClearWindows, LawBroken
 from settlement.intake import Intake
@@ -30,7 +32,6 @@ from settlement.publishing import log_key, publish
 from settlement.sequencer import TICK_S, Sequencer
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
-from settlement.web.access import check_address
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 
@@ -55,7 +56,7 @@ class Settings:
     keys: Path
     host: str = "127.0.0.1"
     port: int = 8700
-    origin: str = "fare-chain.example/clearing"
+    origin: str = DEFAULT_ORIGIN
     database_url: str | None = None
     programs: Path | None = None
     cities: Path | None = None

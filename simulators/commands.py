@@ -1,4 +1,4 @@
-"""The world's commands: the demo."""
+"""The world's commands: the demo and the bench."""
 
 import json
 import os
@@ -9,10 +9,13 @@ from typing import Annotated
 
 import typer
 
+from simulators.bench_command import add_bench
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("demo")(demo)
+    add_bench(app)
 
 
 def demo(
@@ -34,6 +37,8 @@ def demo(
     from simulators.demo import Wish
     from simulators.staging import Interrupted, data_folder, stage
 
+    # All that a demo talks to is on this machine: a proxy that the environment names must not come between.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with data_folder(data, keep=keep) as folder:
         wish = Wish(seconds, taps_per_second, seed, folder, port)
         with make_display(sys.stderr, quiet=as_json) as display:
@@ -42,6 +47,7 @@ def demo(
             except Interrupted as interrupted:
                 display.say(str(interrupted))
                 raise typer.Exit(128 + interrupted.number) from interrupted
+        told["data_kept"] = keep or data is not None
         with suppress(BrokenPipeError):
             print(json.dumps(told, ensure_ascii=False, indent=None if as_json else 2))
         for fault in faults:

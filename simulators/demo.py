@@ -70,7 +70,7 @@ class Demo:
         self.port: int = wish.port or free_ports(1 + len(self.slugs))
         self.house_url = f"http://127.0.0.1:{self.port}"
         self.gate_urls = {slug: f"http://127.0.0.1:{self.port + place}" for place, slug in enumerate(self.slugs, start=1)}
-        self.environment = {**environment, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        self.environment = environment
         self.diary = Diary()
         self.look = Look()
         self.phase = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fare_chain.audit import AuditFailure, AuditResult, LogSource, audit
-from fare_chain.errors import Unknown
+from fare_chain.errors import Overloaded, Unknown
 from fare_chain.events import EntryKind, read_window_entry
 from fare_chain.ledger import read_entry
 from fare_chain.log_export import export
@@ -20,6 +20,8 @@ from simulators.ledger_taps import LedgerTaps
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
+AWAY = (Unknown, Overloaded)
+"""What reading a log raises while its house does not answer, or is starting."""
 PAUSE_S = 1.0
 TRIES = 20
 """How often the house is asked again, so far apart, while it does not answer: it may be starting again."""
@@ -50,7 +52,7 @@ async def is_windowed(source: LogSource, second: int) -> bool:
     """Whether a window on the ledger covers that second; not yet, where the house does not answer just now."""
     try:
         return await asyncio.to_thread(windowed_to, source) > second
-    except Unknown:
+    except AWAY:
         return False
 
 
@@ -59,7 +61,7 @@ async def export_log(house_url: str, folder: Path) -> None:
     for left in reversed(range(TRIES)):
         try:
             await stoppable(lambda progress: export(HttpLog(house_url), folder, progress))
-        except Unknown:
+        except AWAY:
             if not left:
                 raise
             await asyncio.sleep(PAUSE_S)

@@ -203,6 +203,7 @@ snapshot = Table(
     comment="The clearing's state between ticks, so that a restart replays minutes and not months.",
 )
 
+
 def make_engine(url: str) -> AsyncEngine:
     """An engine on asyncpg; prepared statements stay on, connections are checked before they are lent."""
     return create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)

@@ -9,12 +9,10 @@ import httpx2
 import pytest
 
 from fare_chain.checkpoint import read_checkpoint
-from fare_chain.errors import Conflict
 from fare_chain.hashing import sha256
 from fare_chain.tap import TapKind
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
-from settlement.web.access import check_address
 from settlement.web.app import make_app
 from settlement.web.parts import Running
 from simulators.small_house import LOG_VERIFIER, SmallAdapter, SmallHouse, SmallRider
@@ -194,15 +192,3 @@ def test_a_report_over_a_span_never_changes(told):
         assert (await client.get("/v1/reports/window-net?format=pdf")).status_code == 400
 
     told(story)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.9.1"])
-def test_the_house_listens_on_this_machine_without_asking(host):
-    check_address(host, public=False)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "metro.example"])
-def test_a_public_address_must_be_meant(host):
-    with pytest.raises(Conflict, match="--public"):
-        check_address(host, public=False)
-    check_address(host, public=True)

@@ -30,7 +30,7 @@ class FakeLog:
 
 class NobodyThere:
     def read(self, path):
-        raise Unknown("the house does not answer")
+        raise Unknown(f"the house does not answer for {path}")
 
 
 def window(second, seconds=1):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fare_chain.tap import TapKind
@@ -70,6 +71,18 @@ def test_an_altered_column_breaks_its_law(tick, name, field, change, law):
     broken = laws(before, replace(cleared, **{name: altered(getattr(cleared, name), field, change)}), after)
     assert {breach.law for breach in broken} == {law}
     assert all(str(breach).startswith(f"{breach.law.name}: found ") for breach in broken)
+
+
+@pytest.mark.parametrize(("ends", "in_order"), [((0, 1), True), ((1, 0), False), ((1, 1), False)])
+def test_journeys_whose_ids_begin_alike_are_still_in_order_and_each_once(tick, ends, in_order):
+    before, cleared, after = tick
+
+    def alike(column):
+        column[:2] = np.frombuffer(b"".join(bytes(15) + bytes([end]) for end in ends), "V16")
+        return column
+
+    broken = laws(before, replace(cleared, journeys=altered(cleared.journeys, "journey_id", alike)), after)
+    assert (broken == []) is in_order
 
 
 def test_a_share_below_zero_is_named_even_where_the_sum_is_right(tick):

@@ -4,6 +4,7 @@ import random
 from dataclasses import astuple, replace
 
 import numpy as np
+import pytest
 
 from fare_chain.tap import TapKind
 from settlement.core.columns import pick
@@ -50,6 +51,12 @@ def test_the_fast_order_equals_sorting_by_the_stated_key():
         for moments in ([5], [1, 2, -9], [-(2**63), 2**63 - 1, 0]):
             taps = random_taps(chance, media, moments)
             assert ordered(taps).tobytes() == b"".join(tap.to_bytes() for tap in plain_order(taps))
+
+
+@pytest.mark.parametrize("media", [[0, 1 << 120], [0, 1 << 50]])
+def test_media_that_begin_alike_stay_apart_even_where_every_time_differs(media):
+    taps = [small_tap(media[at % 2], TapKind.ENTRY, at) for at in range(8)]
+    assert ordered(taps).tobytes() == b"".join(tap.to_bytes() for tap in plain_order(taps))
 
 
 def test_lane_keys_rise_with_the_order_and_are_shared_by_media_that_begin_alike():

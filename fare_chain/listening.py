@@ -1,4 +1,4 @@
-"""Where the house may listen: on this machine alone, unless whoever starts it says that it is meant."""
+"""Where a process may listen: on this machine alone, unless whoever starts it says that more is meant."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ from fare_chain.errors import Conflict
 
 
 def check_address(host: str, *, public: bool) -> None:
-    """Conflict where a public address is asked for without saying so: there is no TLS in this process."""
+    """Conflict where other machines would reach `host` and nobody said so: nothing here speaks TLS."""
     name = "127.0.0.1" if host == "localhost" else host
     try:
         loopback = ipaddress.ip_address(name).is_loopback
