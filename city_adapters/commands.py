@@ -32,7 +32,8 @@ def city_gate(
 ) -> None:
     """Run one city's gates: answer scans, keep taps, send batches. Ends on SIGTERM, with everything sealed."""
     from city_adapters.gate_app import make_gate_app
-    from city_adapters.gate_process import log_as_lines, serve
+    from city_adapters.gate_process import serve
+    from city_adapters.log_lines import log_as_lines
     from fare_chain.listening import check_address
 
     check_address(host, public=public)

@@ -40,21 +40,6 @@ def serve(app: ASGIApp, *, host: str, port: int, parent: int | None = None) -> N
         sys.exit(1)
 
 
-def log_as_lines() -> None:
-    """Log to standard error: JSON lines for machines, aligned text where a person looks on."""
-    shown = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            shown,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 async def _serve_for(server: uvicorn.Server, parent: int | None) -> None:
     watch = asyncio.create_task(_stop_without(server, parent)) if parent is not None else None
     await server.serve()

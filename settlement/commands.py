@@ -45,8 +45,10 @@ def house(
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
     """Run the clearing house until it is stopped."""
+    from city_adapters.log_lines import log_as_lines
     from settlement.house import Settings, run_house
 
+    log_as_lines()
     run_house(Settings(data, members, keys, host, port, origin, database_url, postgres_bin, cities, public, parent))
 
 

@@ -16,7 +16,7 @@ def add_bench(app: typer.Typer) -> None:
 
 def bench(
     name: Annotated[str | None, typer.Argument(help="One bench; all of them without it")] = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="How long each figure is measured")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="How long each figure is measured")] = 4.0,
     data: Annotated[Path | None, typer.Option(help="Folder on the disk that is meant; PostgreSQL runs in it")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Nothing but one JSON object on standard output")] = False,
 ) -> None:

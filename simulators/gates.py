@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-import httpx2
 import orjson
 
 from city_adapters.city import City
@@ -21,6 +20,7 @@ from city_adapters.gate import Reason
 from fare_chain import rider_code
 from fare_chain.hashing import sha256
 from fare_chain.tap import TapKind
+from simulators.connections import Connections
 from simulators.riders import Phones, Plan, PlannedScan
 
 ANSWER_WAIT_S = 5.0
@@ -35,7 +35,6 @@ Without it, gates that stall for some seconds come back to hundreds of connectio
 """
 NO_ANSWER = "NO_ANSWER"
 _KINDS = {TapKind.ENTRY: "entry", TapKind.EXIT: "exit"}
-_HEADERS = {"Content-Type": "application/json"}
 
 
 class Heard(NamedTuple):
@@ -50,9 +49,7 @@ class GateLine:
 
     def __init__(self, url: str, stations: Mapping[int, str], *, patience_s: float = PATIENCE_S) -> None:
         """Show codes to the gates at `url`; `stations`: id by number."""
-        # Connections are let go before the gate's server does (5 s): else a scan may meet a connection that is just being closed.
-        limits = httpx2.Limits(max_connections=SCANS_AT_ONCE, max_keepalive_connections=SCANS_AT_ONCE, keepalive_expiry=2.0)
-        self._client = httpx2.AsyncClient(base_url=url, timeout=ANSWER_WAIT_S, limits=limits, headers=_HEADERS, trust_env=False)
+        self._connections = Connections(url, wait_s=ANSWER_WAIT_S)
         self._stations = dict(stations)
         self._patience_s = patience_s
         self.turn = asyncio.Semaphore(SCANS_AT_ONCE)
@@ -62,7 +59,7 @@ class GateLine:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._client.aclose()
+        self._connections.close()
 
     async def show(self, scan: PlannedScan, code: bytes) -> Heard:
         """Show a code until the gate answers or the rider's patience ends."""
@@ -81,12 +78,12 @@ class GateLine:
     async def _ask(self, body: bytes) -> str | None:
         """One request: the reason's name; None where there was no answer, or one of a gate that cannot work just now."""
         try:
-            answer = await self._client.post("/v1/scans", content=body)
-        except httpx2.TransportError:
+            answer = await self._connections.post("/v1/scans", body)
+        except OSError:  # refused, cut, or too late
             return None
-        if answer.status_code == 200:
+        if answer.status == 200:
             return str(orjson.loads(answer.content)["reason"])
-        return None if answer.status_code >= 500 else f"HTTP_{answer.status_code}"
+        return None if answer.status >= 500 else f"HTTP_{answer.status}"
 
 
 def gate_line(city: City, url: str) -> GateLine:

@@ -31,7 +31,19 @@ ENGINE_TYPES = {"AsyncEngine", "AsyncConnection"}
 """What other rooms hold and hand on, without any SQL of their own."""
 DOORS = {
     *("key_files", "key_entries", "log_reader", "log_export", "command_line", "commands"),
-    *("adapter", "gate_app", "gate_process", "uplink", "spool", "spool_files", "journal", "refused", "city_files", "catalogue"),
+    *(
+        "adapter",
+        "gate_app",
+        "gate_process",
+        "log_lines",
+        "uplink",
+        "spool",
+        "spool_files",
+        "journal",
+        "refused",
+        "city_files",
+        "catalogue",
+    ),
 }
 """Rooms of the lower floors that touch disk, network or clock."""
 LEFTOVERS = {

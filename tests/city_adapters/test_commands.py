@@ -11,7 +11,9 @@ from tests.city_adapters.gate_world import BATCH, BATCH_KEY, ISSUER, ISSUER_KEY,
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
+    # Logs would go on into this test's captured standard error, which is closed when the next test begins.
+    monkeypatch.setattr("city_adapters.log_lines.log_as_lines", lambda: None)
     app = typer.Typer()
     add_to(app)
 

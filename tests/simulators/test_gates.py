@@ -66,8 +66,10 @@ class FakeGates:
                 self.asked += 1
                 self.at_once += 1
                 self.most_at_once = max(self.most_at_once, self.at_once)
-                reason = self.decide(json.loads(await reader.readexactly(length)))
                 mood = self.mood(self.asked)
+                if mood == "hold":
+                    await asyncio.sleep(0.6)
+                reason = self.decide(json.loads(await reader.readexactly(length)))
                 if isinstance(mood, float):
                     await asyncio.sleep(mood)
                 self.at_once -= 1
@@ -213,7 +215,7 @@ def test_a_rider_who_is_held_up_at_an_exit_sets_out_late(world):
         np.array([500_000, 1_200_000]),
     )
     one_rider = riders.Plan(rides, legs, plan.riders, np.zeros(2, "<u4"), np.zeros(2, "u1"))
-    diary, fakes, _ = ride(world, one_rider, mood=lambda asked: 0.6 if asked == 2 else "answer")
+    diary, fakes, _ = ride(world, one_rider, mood=lambda asked: "hold" if asked == 2 else "answer")
     assert diary.surprises() == Counter()
     assert len(fakes[int(host)].opened) == 4
 
