@@ -17,7 +17,7 @@ from fare_chain.ledger import read_entry
 from settlement.core.books import Balances
 from settlement.core.clearing import Cleared, clear
 from settlement.core.laws import laws, window_laws
-from settlement.core.replay import Closed, close_before, provisional_positions, tick_of, window_entry
+from settlement.core.replay import Closed, close_before, provisional_positions, tick_of
 from settlement.core.rules import PinnedTable
 from settlement.core.state import State
 from settlement.core.windows import window_postings
@@ -104,7 +104,7 @@ class ClearWindows:
         for item in folded.closed:
             if item.window.second > self._on_ledger:
                 # Died before this entry is appended: the window's row is there, and restore stages its entry again.
-                self.stage(Control(EntryKind.WINDOW, window_entry(item.window).to_bytes()))
+                self.stage(Control(EntryKind.WINDOW, item.window.to_bytes()))
         if folded.cleared is not None:
             self.positions = folded.positions
         self.totals = _added(self.totals, folded, sum(verified.entry.kind is EntryKind.BATCH for verified in tick.entries))
@@ -120,22 +120,14 @@ class ClearWindows:
         cleared = folded.cleared
         new_tick = cleared is not None and not self._is_stored(self._stored_ticks, cleared.to_index, cleared.delta_root)
         new_windows = [
-            item
-            for item in folded.closed
-            if not self._is_stored(self._stored_windows, item.window.second, window_entry(item.window).to_bytes())
+            item for item in folded.closed if not self._is_stored(self._stored_windows, item.window.second, item.window.to_bytes())
         ]
         if not new_tick and not new_windows:
             return
         async with self.engine.begin() as connection:
             # Dead before this block ends: the tick is cleared again from the ledger. Dead after: it is there, once.
             for item in new_windows:
-                await clearings.write_window(
-                    connection,
-                    item.window,
-                    window_entry(item.window).to_bytes(),
-                    item.before.window.sums,
-                    window_postings(item.before),
-                )
+                await clearings.write_window(connection, item.window, item.before.window.sums, window_postings(item.before))
             if cleared is not None and new_tick:
                 await clearings.write_tick(connection, cleared, [fen for _member, fen in folded.positions])
                 if any(item.window.second % SNAPSHOT_SECONDS == 0 for item in new_windows):

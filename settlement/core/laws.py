@@ -9,11 +9,12 @@ from enum import IntEnum
 
 import numpy as np
 
+from fare_chain.events import WindowEntry
 from settlement.core.books import Account, Balances
 from settlement.core.clearing import Cleared
 from settlement.core.columns import Level, ObligationKind, Records, column
 from settlement.core.state import State, chain_root
-from settlement.core.windows import Window, window_postings
+from settlement.core.windows import window_postings
 
 
 class Law(IntEnum):
@@ -54,7 +55,7 @@ def laws(before: State, cleared: Cleared, after: State) -> list[Breach]:
     ]
 
 
-def window_laws(before: State, window: Window, after: State) -> list[Breach]:
+def window_laws(before: State, window: WindowEntry, after: State) -> list[Breach]:
     """Find every law that a closed window breaks; `before` is the state that was closed."""
     postings = window_postings(before)
     return [
@@ -161,7 +162,7 @@ def _levels_agree(sums: Records) -> Iterator[Breach]:
         yield from _unless(owes == owed, Law.VISITORS_EQUAL_ON_BOTH_LEVELS, f"host {host} owing {owes} fen inside", owed)
 
 
-def _window_equals(before: State, window: Window, after: State) -> Iterator[Breach]:
+def _window_equals(before: State, window: WindowEntry, after: State) -> Iterator[Breach]:
     law, opened = Law.WINDOW_EQUALS_ITS_TICKS, before.window
     between = opened.sums[opened.sums["level"] == Level.MEMBERS]
     owed = int(between["amount_fen"].sum())
@@ -174,7 +175,7 @@ def _window_equals(before: State, window: Window, after: State) -> Iterator[Brea
     yield from _unless(after.second == window.second + window.seconds and not any(left), law, f"{left} left open", "nothing")
 
 
-def _root_follows(before: State, window: Window, after: State) -> Iterator[Breach]:
+def _root_follows(before: State, window: WindowEntry, after: State) -> Iterator[Breach]:
     expected = chain_root(
         before.state_root,
         second=window.second,

@@ -19,14 +19,14 @@ from settlement.core.clearing import Tick, clear
 from settlement.core.columns import TAP_DTYPE
 from settlement.core.rules import PinnedTable
 from settlement.core.state import State
-from settlement.core.windows import Window, close, window_postings
+from settlement.core.windows import close, window_postings
 
 
 class Closed(NamedTuple):
     """A window with the states before and after it."""
 
     before: State
-    window: Window
+    window: WindowEntry
     after: State
 
 
@@ -58,14 +58,6 @@ def provisional_positions(state: State) -> Balances:
     """Where every member stands now, the open window included."""
     members = dict.fromkeys(state.rules.members, 0) | dict(state.positions)
     return balances_after(tuple(sorted(members.items())), window_postings(state), Account.POSITION)
-
-
-def window_entry(window: Window) -> WindowEntry:
-    """The window as the ledger writes it."""
-    return WindowEntry(
-        window.second, window.seconds, window.from_index, window.to_index, window.taps, window.journeys, window.gross_fen,
-        window.net_fen, window.state_root, window.delta_root, window.rules_hash, window.positions,
-    )  # fmt: skip
 
 
 class Rederiving:
@@ -108,7 +100,7 @@ class Rederiving:
         if self.state is None:
             self.state = State.genesis(second)
         self.state, closed = close_before(self.state, second, has_entries=has_entries)
-        self.expected |= {item.window.second: window_entry(item.window) for item in closed}
+        self.expected |= {item.window.second: item.window for item in closed}
 
     def _compare(self, found: WindowEntry) -> None:
         expected = self.expected.pop(found.second, None)

@@ -1,9 +1,10 @@
 """One window for each recorded second: its obligations netted and posted, and the state root that mirrors cosign."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fare_chain.errors import Conflict
-from settlement.core.books import Account, Balances, balances_after, post
+from fare_chain.events import WindowEntry
+from settlement.core.books import Account, balances_after, post
 from settlement.core.columns import Level, ObligationKind, Records
 from settlement.core.deltas import window_delta_root
 from settlement.core.netting import net_debits_fen
@@ -12,33 +13,12 @@ from settlement.core.state import OpenWindow, State, chain_root
 _MOST_SECONDS = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the WINDOW entry of the ledger says.
-
-    Entries [from_index, to_index) were cleared in `second`; `seconds` is more than 1 for a run of seconds without entries only.
-    `gross_fen` is every fare owed between members before commission, fees and netting; `net_fen` what debtors owe after it.
-    `positions` are (member, fen), by member, to receive being positive; they sum to zero.
-    """
-
-    second: int
-    seconds: int
-    from_index: int
-    to_index: int
-    taps: int
-    journeys: int
-    gross_fen: int
-    net_fen: int
-    state_root: bytes
-    delta_root: bytes
-    rules_hash: bytes
-    positions: Balances
-
-
-def close(state: State, second: int, seconds: int = 1) -> tuple[State, Window]:
+def close(state: State, second: int, seconds: int = 1) -> tuple[State, WindowEntry]:
     """Close `second`, or a run of `seconds` without entries; the cost does not depend on how many taps these had.
 
-    Conflict where the second is not the open one, or where a run would hide a tick.
+    The result is what the WINDOW entry of the ledger says: `gross_fen` is every fare owed between members before commission,
+    fees and netting, `net_fen` what debtors owe after it. Conflict where the second is not the open one, or where a run would
+    hide a tick.
     """
     _check_closable(state, second, seconds)
     window, rules_hash = state.window, state.rules.rules_hash
@@ -57,7 +37,7 @@ def close(state: State, second: int, seconds: int = 1) -> tuple[State, Window]:
         earned=balances_after(state.earned, postings, Account.EARNED),
         window=OpenWindow(state.next_index),
     )
-    return after, Window(
+    return after, WindowEntry(
         second, seconds, window.from_index, state.next_index, window.taps, window.journeys, gross_fen(window.sums),
         net_debits_fen(window.sums), state_root, delta_root, rules_hash, positions,
     )  # fmt: skip

@@ -8,11 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fare_chain.errors import Conflict
-from fare_chain.events import EntryKind
+from fare_chain.events import EntryKind, WindowEntry
 from fare_chain.ledger import FRAME_BYTES
 from settlement.core.clearing import Cleared
 from settlement.core.columns import Level, Records
-from settlement.core.windows import Window
 from settlement.store.database import (
     account,
     cleared_tick,
@@ -74,7 +73,7 @@ async def write_tick(connection: AsyncConnection, cleared: Cleared, positions: S
         await connection.execute(sa.insert(exception), rows)
 
 
-async def write_window(connection: AsyncConnection, window: Window, payload: bytes, sums: Records, postings: Records) -> None:
+async def write_window(connection: AsyncConnection, window: WindowEntry, sums: Records, postings: Records) -> None:
     """Write one window and its books inside the caller's transaction: `sums` and `postings` are what closing it posts."""
     await connection.execute(
         sa.insert(win).values(
@@ -87,7 +86,7 @@ async def write_window(connection: AsyncConnection, window: Window, payload: byt
             gross_fen=window.gross_fen,
             net_fen=window.net_fen,
             state_root=window.state_root,
-            payload=payload,
+            payload=window.to_bytes(),
         )
     )
     owed = [

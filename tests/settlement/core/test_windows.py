@@ -1,18 +1,15 @@
 """Each second is closed once, in order; empty ones may be one run; the roots form a chain."""
 
-import time
-
 import pytest
 
 from fare_chain.errors import Conflict
-from fare_chain.events import WindowEntry
 from fare_chain.hashing import EMPTY_ROOT
 from fare_chain.tap import TapKind
 from settlement.core.clearing import Tick, clear
 from settlement.core.deltas import window_delta_root
 from settlement.core.laws import window_laws
 from settlement.core.state import State
-from settlement.core.windows import Window, close, window_postings
+from settlement.core.windows import close, window_postings
 from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_tap, tap_records
 
 NOON = CHANGE_US // SECOND_US + 12 * 3600
@@ -82,21 +79,3 @@ def test_a_closed_second_takes_no_more_ticks():
     state, _ = close(cleared()[0], NOON)
     with pytest.raises(Conflict, match="is open"):
         clear(state, Tick(NOON_US + 500_000, 9, 10, bytes(32), tap_records([])))
-
-
-def test_a_window_has_the_fields_of_the_ledgers_entry_in_their_order():
-    assert Window.__slots__ == WindowEntry.__slots__
-
-
-def test_closing_does_not_pay_for_the_taps_of_the_second():
-    (few, _, _), (many, _, _) = cleared(riders=3), cleared(riders=5000)
-    assert 10 * best_of(lambda: close(few, NOON)) > best_of(lambda: close(many, NOON))
-
-
-def best_of(act):
-    took = []
-    for _ in range(9):
-        begin = time.perf_counter()
-        act()
-        took.append(time.perf_counter() - begin)
-    return min(took)
