@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx2
 
-from fare_chain.errors import Unknown
+from fare_chain.errors import Overloaded, Unknown
 
 _TIMEOUT_S = 30.0
 
@@ -35,13 +35,15 @@ class HttpLog:
         self.client = httpx2.Client(timeout=_TIMEOUT_S)
 
     def read(self, path: str) -> bytes:
-        """The resource at that address; Unknown where there is none, or where the house does not answer."""
+        """The resource at that address; Unknown where there is none, Overloaded where the house cannot say now."""
         try:
             answer = self.client.get(f"{self.url}/{path}")
         except httpx2.TransportError as error:
-            raise Unknown(f"{self.url} does not answer for {path}: {error}") from error
+            raise Overloaded(f"{self.url} does not answer for {path}: {error}") from error
+        if answer.status_code == 404:
+            raise Unknown(f"the log at {self.url} has no {path}")
         if answer.status_code != 200:
-            raise Unknown(f"the log at {self.url} has no {path} (status {answer.status_code})")
+            raise Overloaded(f"{self.url} answers {answer.status_code} for {path}: try again later")
         return answer.content
 
 

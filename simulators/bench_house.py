@@ -50,8 +50,8 @@ class Fed:
     seconds: float
     ticks: int
     receipts_ms: list[float]
-    memory_mb: tuple[int, int]
-    """At the first batch, and at the end."""
+    memory_mb: list[int]
+    """Of this process: at the first batch, after every tick, and at the end."""
 
     def facts(self) -> dict[str, Fact]:
         """What stands beside the figure."""
@@ -64,7 +64,9 @@ class Fed:
             "receipt_p50_ms": round(percentile(self.receipts_ms, 50), 1),
             "receipt_p99_ms": round(percentile(self.receipts_ms, 99), 1),
             "memory_begin_mb": self.memory_mb[0],
-            "memory_end_mb": self.memory_mb[1],
+            "memory_middle_mb": self.memory_mb[len(self.memory_mb) // 2],
+            "memory_end_mb": self.memory_mb[-1],
+            "memory_peak_mb": max(self.memory_mb),
         }
 
 
@@ -75,6 +77,7 @@ class _Tally:
     taps: int = 0
     ticks: int = 0
     receipts_ms: list[float] = field(default_factory=list)
+    memory_mb: list[int] = field(default_factory=lambda: [memory_mb()])
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class BenchHouse:
         """
         tally, stopping, before = _Tally(), asyncio.Event(), self.clearing.totals
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
-        before_mb, began = memory_mb(), time.perf_counter()
+        began = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(committed, stopping))
             tasks.create_task(self._clear(committed, tally))
@@ -106,7 +109,7 @@ class BenchHouse:
         if sum(fen for _member, fen in self.clearing.positions):
             raise Conflict(f"positions do not sum to zero: {self.clearing.positions}")
         journeys = after.journeys - before.journeys
-        return Fed(tally.taps, journeys, passed, tally.ticks, tally.receipts_ms, (before_mb, memory_mb()))
+        return Fed(tally.taps, journeys, passed, tally.ticks, tally.receipts_ms, [*tally.memory_mb, memory_mb()])
 
     async def seal_windows(self) -> None:
         """Let time pass until every second with taps is in a window on the ledger."""
@@ -154,6 +157,7 @@ class BenchHouse:
             tally.ticks += bool(tick.entries)
             if self.clears:
                 await self.clearing.take(tick)
+            tally.memory_mb.append(memory_mb())
 
 
 class _RoutesLog:

@@ -7,7 +7,7 @@ servers: one request at a time on a connection, answers with a Content-Length.
 
 import asyncio
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -86,8 +86,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self.is_open = transport, True
+        self._transport, self.is_open = cast("asyncio.Transport", transport), True  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
         """Take what came, until the answer is whole."""

@@ -39,7 +39,7 @@ ORIGIN = "fare-chain.example/clearing"
 FIRST_PORT, LAST_PORT = 20_000, 32_000
 """Where free ports are looked for: below those that outgoing connections take, which might take a dead gate's."""
 REST_S = 120.0
-"""How long the spools may take to empty and the house to close its last window, once nobody rides any more."""
+"""How long the last riders may queue, and then the spools take to empty and the house to close its last window."""
 LONGEST_RIDE_US = 10_000_000
 """No ride of a demo takes longer, so that it need not wait for the last rider across a province: 40 minutes of the demo's clock."""
 VISIT_S = 3_600
@@ -144,7 +144,8 @@ class Demo:
             watching = asyncio.create_task(self._watch(statuses))
             try:
                 self.phase = "riding"
-                await Crowd(plan, phones, lines, self.diary).ride()
+                most_s = self.wish.seconds + LONGEST_RIDE_US / SECOND_US + REST_S
+                await Crowd(plan, phones, lines, self.diary).ride(at_most_s=most_s)
                 self.phase = "coming to rest"
                 await self._rest(statuses)
             finally:

@@ -10,6 +10,7 @@ import time
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -109,6 +110,8 @@ class Diary:
     """From due to answered, of each answered scan."""
     began_us: int = 0
     """When the first ride set out, by the wall clock."""
+    unfinished: int = 0
+    """Rides that had not ended when the run was ended for them."""
     unsure: set[int] = field(default_factory=set)
     """Riders with a scan that was never answered."""
 
@@ -165,15 +168,17 @@ class Crowd:
         self._began_s = 0.0
         self._riding: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def ride(self) -> None:
-        """Let every ride set out when it is due; return when the last has ended."""
+    async def ride(self, *, at_most_s: float) -> None:
+        """Let every ride set out when it is due; return when the last has ended, or end those that have not by then."""
         self._began_s = time.monotonic()
         self.diary.began_us = _wall_us()
-        async with asyncio.TaskGroup() as rides:
-            for ride, depart_us in enumerate(self.plan.legs.enter_us.tolist()):
-                await self._until(depart_us)
-                rides.create_task(self._ride(ride))
-                self.set_out += 1
+        self.diary.unfinished = len(self.plan)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s), asyncio.TaskGroup() as rides:
+                for ride, depart_us in enumerate(self.plan.legs.enter_us.tolist()):
+                    await self._until(depart_us)
+                    rides.create_task(self._ride(ride))
+                    self.set_out += 1
 
     async def _ride(self, ride: int) -> None:
         """One ride: its scans in order, each when it is due and the one before was answered.
@@ -184,6 +189,7 @@ class Crowd:
         held_up = riding.locked()
         async with riding:
             await self._scans(ride, ready_us=self._elapsed_us() if held_up else 0)
+        self.diary.unfinished -= 1
 
     async def _scans(self, ride: int, *, ready_us: int) -> None:
         entered = False

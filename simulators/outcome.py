@@ -127,6 +127,8 @@ def _refusals(evidence: Evidence) -> Iterator[str]:
         yield "answers were not as planned: " + first_few(
             f"{times} scans were answered {answered}, expected {expected}" for (expected, answered), times in surprises.items()
         )
+    if evidence.diary.unfinished:
+        yield f"{evidence.diary.unfinished} rides had not ended when the run was ended: the gates did not keep up"
     if evidence.diary.unheard and not evidence.restarts.keys() - {HOUSE}:
         yield f"{len(evidence.diary.unheard)} scans were never answered, and no city's gates had died"
 

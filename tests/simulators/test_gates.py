@@ -102,7 +102,7 @@ def make_plan(world, *, rides=60, seconds=1, shares=EVERY_KIND, seed=1):
     return replace(planned, legs=replace(legs, enter_us=legs.enter_us // QUICKER, exit_us=legs.exit_us // QUICKER))
 
 
-def ride(world, plan, mood=None, **line_options):
+def ride(world, plan, mood=None, at_most_s=30.0, **line_options):
     """Ride a plan at fake gates of all cities: the diary, the gates by number, and the crowd."""
 
     async def story():
@@ -115,7 +115,7 @@ def ride(world, plan, mood=None, **line_options):
                 stations = {int(number): f"S{number}" for number in city.station_numbers}
                 lines[city.number] = await stack.enter_async_context(GateLine(fake.url, stations, **line_options))
             crowd = Crowd(plan, phones, lines, diary)
-            await crowd.ride()
+            await crowd.ride(at_most_s=at_most_s)
         return diary, fakes, crowd
 
     return asyncio.run(story())
@@ -137,7 +137,7 @@ def test_every_scan_is_made_and_answered_as_planned(world):
     assert answered == expected
     assert set(diary.refused) == {"STALE", "REPLAYED", "UNKNOWN_ISSUER", "FORGED_CREDENTIAL", "STRIPPED", "ALREADY_INSIDE"}
     assert on_the_taps_of(fakes) == Counter(diary.opened)
-    assert crowd.set_out == len(plan)
+    assert (crowd.set_out, diary.unfinished) == (len(plan), 0)
     assert len(diary.waits_us) == sum(expected.values())
 
 
@@ -175,6 +175,14 @@ def test_a_rider_loses_patience_with_a_dead_gate_and_the_ride_ends_there(world):
     assert diary.unheard == set(on_the_taps_of(fakes)), "what was never answered may be on the ledger all the same"
     assert diary.surprises() == Counter()
     assert not diary.waits_us
+
+
+def test_riders_whom_no_gate_answers_are_not_waited_for_for_ever(world):
+    plan = make_plan(world, rides=20, shares={})
+    began = time.monotonic()
+    diary, _, _ = ride(world, plan, mood=lambda _asked: "die", at_most_s=0.5)
+    assert time.monotonic() - began < 5
+    assert diary.unfinished == len(plan)
 
 
 def test_an_answer_that_is_not_as_planned_is_a_surprise(world):

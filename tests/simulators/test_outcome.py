@@ -96,6 +96,12 @@ def test_an_answer_that_was_not_planned_is_a_fault():
     assert find_faults(evidence) == ["answers were not as planned: 3 scans were answered OPEN, expected STALE"]
 
 
+def test_rides_that_did_not_end_are_a_fault():
+    assert find_faults(good(diary=diary(unfinished=3))) == [
+        "3 rides had not ended when the run was ended: the gates did not keep up"
+    ]
+
+
 def test_a_restart_explains_what_it_can_and_no_more():
     killed = good(
         restarts={"hangzhou": 1}, last=Look(good().last.house, {"shanghai": {"accepted": 2}, "hangzhou": {"accepted": 0}})
