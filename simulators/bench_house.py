@@ -36,8 +36,9 @@ from simulators.figures import Fact, memory_mb, percentile
 from simulators.nine_cities import NineCities, member_key, public_key
 
 ORIGIN = "bench.example/clearing"
-MOST_IN_FLIGHT = 32
-"""Batches without a receipt at one time, some 131,000 taps: more make ticks longer and receipts later, and clear nothing sooner."""
+MOST_IN_FLIGHT = 64
+"""Batches without a receipt at one time, some 262,000 taps: fewer would hold up a ledger that takes a tick's worth every 300 ms,
+more only make ticks longer and receipts later."""
 VERIFIER = NoteVerifier(ORIGIN, public_key(int(SCHEME), KeyUse.LOG).public)
 
 

@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from fare_chain.errors import Conflict, FareChainError, Malformed, Overloaded, Unknown, Untrusted
+from settlement.store.database import FAILURES
 from settlement.web import clearing_api, log_api
 from settlement.web.answers import Problem
 from settlement.web.parts import Running
@@ -16,9 +17,16 @@ def make_app(running: Running) -> FastAPI:
     app = FastAPI(title="FareChain clearing house", version="1", docs_url=None, redoc_url=None)
     app.state.running = running
     app.add_exception_handler(FareChainError, refuse)
+    for failure in FAILURES:
+        app.add_exception_handler(failure, put_off)
     app.router.routes.extend(log_api.ROUTES)
     app.include_router(clearing_api.router)
     return app
+
+
+async def put_off(request: Request, _error: Exception) -> Response:
+    """A database that does not answer is a matter of time, and its words are nobody's business outside."""
+    return await refuse(request, Overloaded("the clearing house's database does not answer now: try again in a moment"))
 
 
 async def refuse(_request: Request, error: Exception) -> Response:

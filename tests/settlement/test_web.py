@@ -11,6 +11,7 @@ import pytest
 from fare_chain.checkpoint import read_checkpoint
 from fare_chain.hashing import sha256
 from fare_chain.tap import TapKind
+from settlement.store import ledger as store
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
 from settlement.web.app import make_app
@@ -79,6 +80,18 @@ def test_a_house_that_starts_answers_503():
 
     for answer in asyncio.run(main()):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_a_database_that_does_not_answer_is_a_503_and_tells_nothing_of_itself(told, monkeypatch):
+    async def story(_house, client):
+        async def fail(*_given):
+            raise OSError("connection to /secret/socket refused")
+
+        monkeypatch.setattr(store, "read_bundle", fail)
+        answer = await client.get("/tile/entries/000.p/1")
+        return answer.status_code, answer.json()["title"], "secret" in answer.text
+
+    assert told(story) == (503, "Overloaded", False)
 
 
 def test_the_log_is_served_at_its_c2sp_addresses(told):
