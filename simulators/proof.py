@@ -20,8 +20,6 @@ from simulators.ledger_taps import LedgerTaps
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-AWAY = (Unknown, Overloaded)
-"""What reading a log raises while its house does not answer, or is starting."""
 PAUSE_S = 1.0
 TRIES = 20
 """How often the house is asked again, so far apart, while it does not answer: it may be starting again."""
@@ -52,7 +50,7 @@ async def is_windowed(source: LogSource, second: int) -> bool:
     """Whether a window on the ledger covers that second; not yet, where the house does not answer just now."""
     try:
         return await asyncio.to_thread(windowed_to, source) > second
-    except AWAY:
+    except (Unknown, Overloaded):
         return False
 
 
@@ -61,7 +59,7 @@ async def export_log(house_url: str, folder: Path) -> None:
     for left in reversed(range(TRIES)):
         try:
             await stoppable(lambda progress: export(HttpLog(house_url), folder, progress))
-        except AWAY:
+        except Overloaded:
             if not left:
                 raise
             await asyncio.sleep(PAUSE_S)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fare_chain import ledger
-from fare_chain.errors import Unknown
+from fare_chain.errors import Overloaded, Unknown
 from fare_chain.events import EntryKind, WindowEntry
 from fare_chain.tiles import TILE_WIDTH, bundles_of, tile_path, write_bundle
 from simulators import proof
@@ -30,7 +30,7 @@ class FakeLog:
 
 class NobodyThere:
     def read(self, path):
-        raise Unknown(f"the house does not answer for {path}")
+        raise Overloaded(f"the house does not answer for {path}")
 
 
 def window(second, seconds=1):
@@ -95,7 +95,7 @@ def test_an_export_goes_on_when_the_house_is_back(monkeypatch, tmp_path):
     def export(_source, folder, _progress):
         tries.append(folder)
         if len(tries) < 3:
-            raise Unknown("the house does not answer")
+            raise Overloaded("the house does not answer")
 
     monkeypatch.setattr(proof, "export", export)
     monkeypatch.setattr(proof, "PAUSE_S", 0.0)
@@ -106,5 +106,5 @@ def test_an_export_goes_on_when_the_house_is_back(monkeypatch, tmp_path):
 def test_an_export_from_a_house_that_stays_away_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr(proof, "TRIES", 2)
     monkeypatch.setattr(proof, "PAUSE_S", 0.0)
-    with pytest.raises(Unknown):
+    with pytest.raises(Overloaded):
         asyncio.run(proof.export_log("http://127.0.0.1:1", tmp_path))
