@@ -45,7 +45,7 @@ class Bench:
     def ceiling(self, name: str) -> Figure:
         """What this machine can do; measured once a run."""
         if name in IN_THE_DATABASE:
-            return self.database[0][name]
+            return self.database[name]
         if name not in self.ceilings:
             self.say(name)
             self.ceilings[name] = ON_THE_PROCESSOR[name](self.seconds)
@@ -64,8 +64,8 @@ class Bench:
         self.after.close()
 
     @cached_property
-    def database(self) -> tuple[dict[str, Figure], dict[str, str]]:
-        """The ceilings that PostgreSQL sets, and the settings of the running server."""
+    def database(self) -> dict[str, Figure]:
+        """The ceilings that PostgreSQL sets."""
         self.say("copy, commit")
         return whole_house.database_ceilings(self.server_url, self.seconds)
 
@@ -110,8 +110,8 @@ class Bench:
             yield from BENCHES[name](self)
 
     def about(self) -> dict[str, object]:
-        """The machine, and the settings under which PostgreSQL ran (empty where nothing needed it)."""
-        settings = self.database[1] if "database" in self.__dict__ else {}
+        """The machine, and the settings under which PostgreSQL ran (none where no figure needed it)."""
+        settings = whole_house.server_settings(self.server_url) if "server_url" in self.__dict__ else {}
         return {"machine": describe_machine(), "seconds": self.seconds, "postgresql": settings}
 
 

@@ -14,6 +14,7 @@ from fare_chain.audit import audit
 from fare_chain.batch import MOST_TAPS
 from fare_chain.log_reader import FolderLog
 from settlement.core.replay import Rederiving
+from settlement.store.database import make_engine
 from simulators.bench_house import VERIFIER, BenchHouse, open_database, open_house
 from simulators.ceilings import IN_THE_DATABASE
 from simulators.durability import running_settings, wal_counts
@@ -43,16 +44,27 @@ def prepare_batches(cities: NineCities, file: Path, seconds: float) -> None:
             written, seed = written + len(hour.taps), seed + 1
 
 
-def database_ceilings(server_url: str, seconds: float) -> tuple[dict[str, Figure], dict[str, str]]:
-    """COPY and commit on a database of their own, and the settings under which it ran."""
+def database_ceilings(server_url: str, seconds: float) -> dict[str, Figure]:
+    """COPY and commit on a database of their own."""
 
-    async def measured() -> tuple[dict[str, Figure], dict[str, str]]:
+    async def measured() -> dict[str, Figure]:
         async with open_database(server_url) as engine:
-            return {name: await ceiling(engine, seconds) for name, ceiling in IN_THE_DATABASE.items()}, await running_settings(
-                engine
-            )
+            return {name: await ceiling(engine, seconds) for name, ceiling in IN_THE_DATABASE.items()}
 
     return uvloop.run(measured())
+
+
+def server_settings(server_url: str) -> dict[str, str]:
+    """The settings on which durability rests, as the running server says them."""
+
+    async def asked() -> dict[str, str]:
+        engine = make_engine(server_url)
+        try:
+            return await running_settings(engine)
+        finally:
+            await engine.dispose()
+
+    return uvloop.run(asked())
 
 
 def ledger_figure(cities: NineCities, server_url: str, batches: Path, seconds: float) -> Figure:

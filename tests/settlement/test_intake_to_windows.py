@@ -353,3 +353,20 @@ def test_every_second_that_the_house_lives_has_a_window_and_a_gap_is_one_run(dat
         assert sum(row.seconds > 1 for row in rows) == 1
 
     on_small_house(database_url, story)
+
+
+def test_a_clock_that_is_set_back_moves_no_window(database_url):
+    async def story(house):
+        _adapter, batches = visitors(house, 2)
+        await house.take(batches[0])
+        before = house.sequencer.head.head.recorded_us
+        house.now_us -= 30 * SECOND_US
+        await house.take(batches[1])
+        assert house.sequencer.head.head.recorded_us == before + 1
+        house.now_us += 40 * SECOND_US
+        await house.seal_windows()
+        async with house.engine.connect() as connection:
+            rows = (await connection.execute(sa.select(win.c.second, win.c.seconds).order_by(win.c.second))).all()
+        assert all(one.second + one.seconds == two.second for one, two in itertools.pairwise(rows))
+
+    on_small_house(database_url, story)
