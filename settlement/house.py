@@ -29,7 +29,7 @@ from settlement.clear_windows import ClearWindows, LawBroken
 from settlement.intake import Intake
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
-from settlement.sequencer import TICK_S, Sequencer
+from settlement.sequencer import Sequencer, ticks
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
 from settlement.web.app import make_app
@@ -163,13 +163,9 @@ class House:
             tasks.create_task(self._clear(parts.clearing, committed))
 
     async def _sequence(self, sequencer: Sequencer, committed: asyncio.Queue[CommittedTick | None]) -> None:
-        next_at = time.monotonic()
-        while not self.stopping.is_set():
-            next_at = max(next_at + TICK_S, time.monotonic())
-            await asyncio.sleep(next_at - time.monotonic())
-            await committed.put(await sequencer.tick())
+        async for tick in ticks(sequencer, self.stopping):
+            await committed.put(tick)
             self.failures = 0
-        await committed.put(await sequencer.tick())
         await committed.put(None)
 
     async def _clear(self, clearing: ClearWindows, committed: asyncio.Queue[CommittedTick | None]) -> None:

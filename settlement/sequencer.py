@@ -4,7 +4,8 @@ Staged batches live in memory alone: until the commit a city has no receipt and 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -152,6 +153,16 @@ class Sequencer:
             if not staged.receipt.done():
                 staged.receipt.set_result(ProofFile(index, tuple(path), self.head.note, entries[at]).to_text())
             self.in_flight.pop((staged.batch.header.city, staged.batch.header.city_seq), None)
+
+
+async def ticks(sequencer: Sequencer, stopping: asyncio.Event) -> AsyncIterator[CommittedTick]:
+    """A tick every 250 ms until told to stop, and one more for what came in meanwhile; a late one delays those after it."""
+    next_at = time.monotonic()
+    while not stopping.is_set():
+        next_at = max(next_at + TICK_S, time.monotonic())
+        await asyncio.sleep(next_at - time.monotonic())
+        yield await sequencer.tick()
+    yield await sequencer.tick()
 
 
 def _rows(entries: Sequence[bytes], batches: Sequence[Staged]) -> list[EntryRow]:

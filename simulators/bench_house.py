@@ -26,7 +26,7 @@ from settlement.clear_windows import ClearWindows
 from settlement.house import MOST_UNCLEARED_TICKS, boot, clock_us
 from settlement.intake import Intake
 from settlement.ports import CommittedTick
-from settlement.sequencer import TICK_S, Control, Sequencer
+from settlement.sequencer import TICK_S, Control, Sequencer, ticks
 from settlement.store.database import make_engine
 from settlement.store.ledger import keep_table
 from settlement.store.migrating import migrate
@@ -144,12 +144,8 @@ class BenchHouse:
         places.release()
 
     async def _sequence(self, committed: asyncio.Queue[CommittedTick | None], stopping: asyncio.Event) -> None:
-        next_at = time.monotonic()
-        while not stopping.is_set():
-            next_at = max(next_at + TICK_S, time.monotonic())
-            await asyncio.sleep(next_at - time.monotonic())
-            await committed.put(await self.sequencer.tick())
-        await committed.put(await self.sequencer.tick())
+        async for tick in ticks(self.sequencer, stopping):
+            await committed.put(tick)
         await committed.put(None)
 
     async def _clear(self, committed: asyncio.Queue[CommittedTick | None], tally: _Tally) -> None:
