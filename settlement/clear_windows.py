@@ -88,11 +88,20 @@ class ClearWindows:
                 self.positions = provisional_positions(self.state)
             begin = 0 if self.state is None else self.state.next_index
             self._stored_ticks = await clearings.stored_ticks(connection, begin)
-            self._stored_windows = await clearings.stored_windows(connection, 0 if self.state is None else self.state.second)
             self._on_ledger = await clearings.last_window_on_ledger(connection)
+            open_second = 0 if self.state is None else self.state.second
+            self._stored_windows = await clearings.stored_windows(connection, min(open_second, self._on_ledger + 1))
+            self._stage_closed_before_snapshot()
             async for tick in _stored_ticks(connection, begin, size):
                 await self.take(tick)
             self.totals = await totals(connection)
+
+    def _stage_closed_before_snapshot(self) -> None:
+        """Stage the windows that the snapshot has behind it and the ledger does not have: no replay comes past them again."""
+        open_second = 0 if self.state is None else self.state.second
+        behind = [second for second in sorted(self._stored_windows) if self._on_ledger < second < open_second]
+        for second in behind:
+            self.stage(Control(EntryKind.WINDOW, self._stored_windows.pop(second)))
 
     async def take(self, tick: CommittedTick) -> None:
         """Clear the next tick, or only let time pass; returns once the results are durable. LawBroken stops everything."""

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from fare_chain import batch, tap
 from fare_chain.checkpoint import read_checkpoint
 from fare_chain.errors import Conflict, Malformed, Overloaded, Untrusted
+from fare_chain.events import EntryKind
 from fare_chain.hashing import leaf_hash
 from fare_chain.keys import KeyUse, SigningKey
 from fare_chain.ledger import read_entry
 from fare_chain.proofs import read_proof_file, verify_inclusion
 from fare_chain.tap import TapKind
 from settlement.store import ledger as store
-from settlement.store.database import body, cleared_tick, entry, fork, head, make_engine, obligation, posting, win
+from settlement.store.database import body, cleared_tick, entry, fork, head, make_engine, obligation, posting, snapshot, win
 from settlement.store.ledger import TermLost
 from settlement.store.migrating import migrate
 from simulators.small_cities import SECOND_US
@@ -368,5 +369,31 @@ def test_a_clock_that_is_set_back_moves_no_window(database_url):
         async with house.engine.connect() as connection:
             rows = (await connection.execute(sa.select(win.c.second, win.c.seconds).order_by(win.c.second))).all()
         assert all(one.second + one.seconds == two.second for one, two in itertools.pairwise(rows))
+
+    on_small_house(database_url, story)
+
+
+@pytest.mark.parametrize("seconds_before", range(4))
+def test_a_death_between_a_window_and_its_entry_loses_no_window_even_beside_a_snapshot(database_url, seconds_before):
+    """A snapshot is taken every minute, with the window that it closes: that window's entry must still come."""
+
+    async def story(house):
+        minute = -(-house.now_us // (60 * SECOND_US)) * 60 * SECOND_US
+        house.now_us = minute - seconds_before * SECOND_US
+        _adapter, batches = visitors(house, 5)
+        for sent in batches:
+            house.now_us += SECOND_US
+            await house.take(sent)
+            reborn = SmallHouse(house.engine, house.now_us)
+            await reborn.start()
+            house = reborn
+        await house.seal_windows()
+        async with house.engine.connect() as connection:
+            snapshots = (await connection.execute(sa.select(sa.func.count()).select_from(snapshot))).scalar_one()
+            on_ledger = [int.from_bytes(data[:8], "little") for data in await store.read_payloads(connection, EntryKind.WINDOW)]
+            closed = (await connection.execute(sa.select(win.c.second).order_by(win.c.second))).scalars().all()
+        assert snapshots > 0
+        assert on_ledger == closed[: len(on_ledger)]
+        assert len(closed) - len(on_ledger) <= 1
 
     on_small_house(database_url, story)
