@@ -78,6 +78,7 @@ class ClearWindows:
         self._stored_ticks: dict[int, bytes] = {}
         self._stored_windows: dict[int, bytes] = {}
         self._on_ledger = -1
+        self._snapshot_due = 0
 
     async def restore(self, size: int) -> None:
         """Come to the end of a ledger of `size` entries by the everyday path, from the last snapshot on."""
@@ -86,6 +87,7 @@ class ClearWindows:
             if held is not None:
                 self.state = State.from_bytes(held, _pinned_tables(await clearings.read_tables(connection)))
                 self.positions = provisional_positions(self.state)
+                self._snapshot_due = self.state.second + SNAPSHOT_SECONDS
             begin = 0 if self.state is None else self.state.next_index
             self._stored_ticks = await clearings.stored_ticks(connection, begin)
             self._on_ledger = await clearings.last_window_on_ledger(connection)
@@ -133,14 +135,17 @@ class ClearWindows:
         ]
         if not new_tick and not new_windows:
             return
+        with_snapshot = new_tick and folded.state.second >= self._snapshot_due
         async with self.engine.begin() as connection:
             # Dead before this block ends: the tick is cleared again from the ledger. Dead after: it is there, once.
             for item in new_windows:
                 await clearings.write_window(connection, item.window, item.before.window.sums, window_postings(item.before))
             if cleared is not None and new_tick:
                 await clearings.write_tick(connection, cleared, [fen for _member, fen in folded.positions])
-                if any(item.window.second % SNAPSHOT_SECONDS == 0 for item in new_windows):
+                if with_snapshot:
                     await clearings.write_snapshot(connection, cleared.to_index, folded.state.to_bytes())
+        if with_snapshot:
+            self._snapshot_due = folded.state.second + SNAPSHOT_SECONDS
 
     @staticmethod
     def _is_stored(stored: dict[int, bytes], key: int, value: bytes) -> bool:

@@ -397,3 +397,14 @@ def test_a_death_between_a_window_and_its_entry_loses_no_window_even_beside_a_sn
         assert len(closed) - len(on_ledger) <= 1
 
     on_small_house(database_url, story)
+
+
+def test_a_house_without_riders_still_takes_a_snapshot_each_minute(database_url):
+    async def story(house):
+        for _second in range(130):
+            await house.tick(SECOND_US)
+        async with house.engine.connect() as connection:
+            last = (await connection.execute(sa.select(sa.func.max(snapshot.c.to_index)))).scalar_one()
+        assert house.clearing.state.next_index - last <= 61
+
+    on_small_house(database_url, story)
