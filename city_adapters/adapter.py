@@ -4,7 +4,7 @@ import asyncio
 import os
 from array import array
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
@@ -74,8 +74,13 @@ class Adapter:
         house: str,
         clock: Callable[[], int],
         deny: DenyList = NOBODY_DENIED,
+        passages: Mapping[int, Collection[int]] | None = None,
+        markers: bool = False,
     ) -> None:
-        """Stand where the spool says the city's gates stood. `stations`: number by id; `clock`: microseconds since 1970 UTC."""
+        """Stand where the spool says the city's gates stood. `stations`: number by id; `clock`: microseconds since 1970 UTC.
+
+        `passages` and `markers` are as GateState takes them.
+        """
         self.slug = slug
         self.stations = dict(stations)
         self.ring = ring
@@ -84,7 +89,7 @@ class Adapter:
         self._due = asyncio.Event()
         self.uplink = Uplink(spool, ring, house, on_proved=self._due.set)
         self.clock = clock
-        self.state = GateState(host, self.stations.values())
+        self.state = GateState(host, self.stations.values(), passages=passages, markers=markers)
         self.opened = 0
         self.refused: Counter[str] = Counter()
         self.disk_fault: str | None = None

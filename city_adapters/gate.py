@@ -13,7 +13,7 @@ signature, and last what only an authentic code may learn, whether its medium is
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -22,7 +22,7 @@ from fare_chain import rider_code
 from fare_chain.hashing import sha256
 from fare_chain.keys import KeyRing, PublicKey
 from fare_chain.rider_code import CLOCK_SKEW_US, CREDENTIAL_BYTES, LIFETIME_US, CodeReason, CodeRefused, RiderCode
-from fare_chain.tap import Tap, TapFlag, TapKind
+from fare_chain.tap import GOING_IN, GOING_OUT, Tap, TapFlag, TapKind
 
 LONGEST_RIDE_US = 24 * 3600 * 1_000_000
 """How long an entry stays open; the agreement's `longest_ride_us` says otherwise where it does."""
@@ -54,6 +54,7 @@ class Reason(IntEnum):
     DENY_LIST_TOO_OLD = 36
     ALREADY_INSIDE = 37
     NOT_INSIDE = 38
+    PASSAGE_CLOSED = 39
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,17 @@ class GateState:
     bound: open entries last as long as the longest ride, spent codes until they are stale anyway, credentials up to a number.
     """
 
-    __slots__ = ("_credentials", "_credentials_kept", "_inside", "_spent", "host", "longest_ride_us", "stations")
+    __slots__ = (
+        "_credentials",
+        "_credentials_kept",
+        "_inside",
+        "_spent",
+        "host",
+        "longest_ride_us",
+        "markers",
+        "passages",
+        "stations",
+    )
 
     def __init__(
         self,
@@ -103,10 +114,18 @@ class GateState:
         *,
         longest_ride_us: int = LONGEST_RIDE_US,
         credentials_kept: int = CREDENTIALS_KEPT,
+        passages: Mapping[int, Collection[int]] | None = None,
+        markers: bool = False,
     ) -> None:
-        """Begin with nobody inside, in the city of that number with stations of these numbers."""
+        """Begin with nobody inside, in the city of that number with stations of these numbers.
+
+        `passages` gives, for each station with a paid-area passage into another city, the issuers whose riders may walk it;
+        `markers` says whether this city's split rule reads marker taps.
+        """
         self.host = host
         self.stations = frozenset(stations)
+        self.passages = {station: frozenset(issuers) for station, issuers in (passages or {}).items()}
+        self.markers = markers
         self.longest_ride_us = longest_ride_us
         self._credentials_kept = credentials_kept
         # OrderedDict and not dict: taking the oldest out of a dict again and again walks over all that was taken before.
@@ -138,9 +157,9 @@ class GateState:
             return self
         if isinstance(happened, Decision) and happened.proof is not None:
             self._remember(happened.proof)
-        if tap.kind == TapKind.EXIT:
+        if tap.kind in GOING_OUT:
             self._inside.pop(tap.medium, None)
-        elif tap.kind == TapKind.ENTRY:
+        elif tap.kind in GOING_IN:
             self._inside[tap.medium] = tap.tapped_at_us
             self._inside.move_to_end(tap.medium)
         self._spent[tap.code_digest] = tap.tapped_at_us
@@ -195,10 +214,17 @@ def _first_fault(look: _Look) -> Reason:
 
 
 def _place(look: _Look) -> Reason:
-    """The gate itself: a station of this city, a kind of tap that is cleared."""
+    """The gate itself: a station of this city, a kind of tap that is taken there, a passage that this issuer's riders may walk."""
     if look.scan.host != look.state.host or look.scan.station not in look.state.stations:
         return Reason.UNKNOWN_STATION
-    return Reason.OPEN if look.scan.kind in (TapKind.ENTRY, TapKind.EXIT) else Reason.WRONG_KIND
+    if look.scan.kind in (TapKind.ENTRY, TapKind.EXIT):
+        return Reason.OPEN
+    if look.scan.kind == TapKind.MARKER:
+        return Reason.OPEN if look.state.markers else Reason.WRONG_KIND
+    walkers = look.state.passages.get(look.scan.station)
+    if look.scan.kind == TapKind.REFUSED or walkers is None:
+        return Reason.WRONG_KIND
+    return Reason.OPEN if look.code.credential.issuer in walkers else Reason.PASSAGE_CLOSED
 
 
 def _times(look: _Look) -> Reason:
@@ -218,7 +244,7 @@ def _denied(look: _Look) -> Reason:
     if look.deny.denies(look.code.medium):
         return Reason.DENIED
     visits = look.code.credential.issuer != look.scan.host
-    if visits and look.scan.kind == TapKind.ENTRY and look.deny.age(look.now_us) is ListAge.DEGRADED:
+    if visits and look.scan.kind in GOING_IN and look.deny.age(look.now_us) is ListAge.DEGRADED:
         return Reason.DENY_LIST_TOO_OLD
     return Reason.OPEN
 
@@ -238,9 +264,12 @@ def _device(look: _Look) -> Reason:
 
 
 def _order(look: _Look) -> Reason:
-    """In before out. An exit without a known entry is good if the device names one here: the entry gate may be offline."""
+    """In before out. An exit without a known entry is good if the device names one here: the entry gate may be offline.
+
+    A marker is passed inside, and leaves the rider there.
+    """
     entered_at_us = look.state.entered_at_us(look.code.medium, look.now_us)
-    if look.scan.kind == TapKind.ENTRY:
+    if look.scan.kind in GOING_IN:
         return Reason.OPEN if entered_at_us is None else Reason.ALREADY_INSIDE
     return Reason.OPEN if entered_at_us is not None or _names_entry_here(look) else Reason.NOT_INSIDE
 
@@ -268,7 +297,7 @@ def _tap(look: _Look, kind: TapKind) -> Tap:
     scan, code = look.scan, look.code
     return Tap(
         look.now_us, code.medium, code.digest, scan.gate_seq, scan.gate, scan.station, scan.host, code.credential.issuer,
-        kind, category=code.credential.category, flags=flags,
+        kind, category=code.credential.category, flags=flags, entitlement=code.credential.entitlement,
     )  # fmt: skip
 
 

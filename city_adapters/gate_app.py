@@ -20,7 +20,13 @@ from fare_chain.tap import TapKind
 
 LONGEST_SCAN = 16 << 10
 """Bytes of a request: a symbol's text has at most 4,296 characters."""
-_KINDS = {"entry": TapKind.ENTRY, "exit": TapKind.EXIT}
+_KINDS = {
+    "entry": TapKind.ENTRY,
+    "exit": TapKind.EXIT,
+    "transfer_entry": TapKind.TRANSFER_ENTRY,
+    "transfer_exit": TapKind.TRANSFER_EXIT,
+    "marker": TapKind.MARKER,
+}
 
 
 def make_gate_app(adapter: Adapter) -> FastAPI:

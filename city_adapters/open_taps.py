@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fare_chain.rider_code import CLOCK_SKEW_US, LIFETIME_US
-from fare_chain.tap import FIELDS, TAP_BYTES, TapKind
+from fare_chain.tap import FIELDS, GOING_IN, GOING_OUT, TAP_BYTES
 
 SPENT_US = LIFETIME_US + CLOCK_SKEW_US
 """How long a spent code must be remembered: after that it is stale anyway."""
@@ -37,9 +37,10 @@ def last_gate_seqs(run: bytes) -> dict[int, int]:
 
 
 def _inside(taps: npt.NDArray[np.void], since_us: int) -> npt.NDArray[np.bool_]:
-    """Which taps are the last of their medium, an entry, and not too old."""
-    _, backwards = np.unique(taps["medium"][::-1], return_index=True)
+    """Which taps are the last of their medium that went in or out, in, and not too old."""
+    sides = np.flatnonzero(np.isin(taps["kind"], [*GOING_IN, *GOING_OUT]))
+    _, backwards = np.unique(taps["medium"][sides][::-1], return_index=True)
     last = np.zeros(len(taps), np.bool_)
-    last[len(taps) - 1 - backwards] = True
-    inside: npt.NDArray[np.bool_] = last & (taps["kind"] == TapKind.ENTRY) & (taps["tapped_at_us"] >= since_us)
+    last[sides[len(sides) - 1 - backwards]] = True
+    inside: npt.NDArray[np.bool_] = last & np.isin(taps["kind"], list(GOING_IN)) & (taps["tapped_at_us"] >= since_us)
     return inside

@@ -260,8 +260,9 @@ class _Walk:
         """Hold one tap to its rider's own signature, and to the issuer's over the rider's key."""
         code, reading = rider_code.read(scanned), tap.read(record)
         attested = code.credential
-        if (code.medium, attested.issuer, attested.category) != (reading.medium, reading.issuer, reading.category):
-            raise Untrusted("the tap's medium, issuer or category is not its rider code's")
+        told = (code.medium, attested.issuer, attested.category, attested.entitlement)
+        if told != (reading.medium, reading.issuer, reading.category, reading.entitlement):
+            raise Untrusted("the tap's medium, issuer, category or entitlement is not its rider code's")
         rider_code.check_period(code, reading.tapped_at_us)
         rider_code.check_fresh(code, reading.tapped_at_us)
         key = rider_code.issuer_key(code, self.ring, reading.tapped_at_us)

@@ -3,7 +3,7 @@
 Little-endian, no padding; the length tells whether a journey state is there.
 
       0 version u8 = 1      1 suite u8 = 1 (Ed25519, SHA-256)      2 issuer u16      4 issuer key id 4 B
-      8 device public key 32 B      40 not_before_s u32      44 not_after_s u32      48 category u8      49 reserved u8 = 0
+      8 device public key 32 B      40 not_before_s u32      44 not_after_s u32      48 category u8      49 entitlement u8
      50 issuer signature 64 B, in context "credential", over bytes 0..50             (0..114 is the credential)
     114 issued_at_ms u48    120 counter u32
     124 journey state, or nothing: host u16, station u16, entered_at_s u32
@@ -82,6 +82,8 @@ class Credential:
     not_before_s: int
     not_after_s: int
     category: Category
+    entitlement: int
+    """The step of the rider's month at the issuer, from 1; 0 attests none."""
     signature: bytes
 
     @property
@@ -94,7 +96,7 @@ class Credential:
         try:
             return _ATTESTED.pack(
                 VERSION, SUITE_ED25519, self.issuer, self.key_id, self.device_public,
-                self.not_before_s, self.not_after_s, self.category, 0,
+                self.not_before_s, self.not_after_s, self.category, self.entitlement,
             )  # fmt: skip
         except struct.error as error:
             raise Malformed(f"a credential's field does not fit its place: {error}") from error
@@ -145,6 +147,7 @@ def issue_credential(
     not_before_s: int,
     not_after_s: int,
     category: Category = Category.ADULT,
+    entitlement: int = 0,
 ) -> Credential:
     """Attest a device key for a time (Unix seconds); Malformed where something does not fit or the time is empty."""
     if len(device_public) != PUBLIC_BYTES:
@@ -155,7 +158,7 @@ def issue_credential(
         raise Malformed(f"a credential from {not_before_s} to {not_after_s} is never valid: let it end after it begins")
     owner = MemberNumber(issuer)
     key_id = PublicKey(owner, KeyUse.ISSUER, issuer_key.public, Micros(0), Micros(0)).key_id
-    unsigned = Credential(owner, key_id, device_public, not_before_s, not_after_s, category, b"")
+    unsigned = Credential(owner, key_id, device_public, not_before_s, not_after_s, category, entitlement, b"")
     return replace(unsigned, signature=issuer_key.sign_in("credential", unsigned.attested()))
 
 
@@ -197,16 +200,15 @@ def from_symbol_text(text: str) -> bytes:
 def read(code: bytes) -> RiderCode:
     """Take a code apart by its shape alone, no signature checked; CodeRefused says what is wrong with the shape."""
     _check_shape(code)
-    _, _, issuer, key_id, device_public, not_before_s, not_after_s, category, reserved = _ATTESTED.unpack_from(code)
+    _, _, issuer, key_id, device_public, not_before_s, not_after_s, category, entitlement = _ATTESTED.unpack_from(code)
     if category not in _CATEGORIES:
         raise CodeRefused(CodeReason.UNKNOWN_CATEGORY, f"category is {category}, expected one of {sorted(_CATEGORIES)} (offset 48)")
-    if reserved:
-        raise CodeRefused(CodeReason.MALFORMED, f"the reserved byte is {reserved}, expected 0 (offset 49)")
     low, high, counter = _MOMENT.unpack_from(code, CREDENTIAL_BYTES)
     journey = JourneyState(*_JOURNEY.unpack_from(code, _JOURNEY_AT)) if len(code) == CODE_BYTES[1] else None
     credential = Credential(
-        issuer, key_id, device_public, not_before_s, not_after_s, _CATEGORIES[category], code[_ATTESTED.size : CREDENTIAL_BYTES]
-    )
+        issuer, key_id, device_public, not_before_s, not_after_s, _CATEGORIES[category], entitlement,
+        code[_ATTESTED.size : CREDENTIAL_BYTES],
+    )  # fmt: skip
     return RiderCode(code, credential, high << 32 | low, counter, journey, medium_of(device_public), sha256(code))
 
 

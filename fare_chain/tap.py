@@ -1,7 +1,8 @@
 """One reading at a gate as one record of 80 bytes, little-endian, no padding.
 
      0 tapped_at_us i64   8 medium 16 B   24 code_digest 32 B   56 gate_seq u32   60 gate u32   64 station u32
-    68 host u16   70 issuer u16   72 kind u8   73 mode u8   74 category u8   75 flags u8   76 reserved u32 = 0
+    68 host u16   70 issuer u16   72 kind u8   73 mode u8   74 category u8   75 flags u8
+    76 entitlement u8   77 reserved 3 B = 0
 
 A run of taps is the records one behind the other. Checks over a run work on strided slices of the bytes: a column at a time,
 never a tap at a time.
@@ -30,11 +31,12 @@ FIELDS: tuple[tuple[str, str, int], ...] = (
     ("mode", "u1", 73),
     ("category", "u1", 74),
     ("flags", "u1", 75),
-    ("reserved", "<u4", 76),
+    ("entitlement", "u1", 76),
+    ("reserved", "V3", 77),
 )
 """Name, numpy type and offset of each field: the one table from which every reader of taps is built."""
 
-_RECORD = struct.Struct("<q16s32sIIIHHBBBBI")
+_RECORD = struct.Struct("<q16s32sIIIHHBBBBB3x")
 assert _RECORD.size == TAP_BYTES
 
 
@@ -47,6 +49,12 @@ class TapKind(IntEnum):
     TRANSFER_EXIT = 4
     MARKER = 5
     REFUSED = 6
+
+
+GOING_IN = frozenset({TapKind.ENTRY, TapKind.TRANSFER_ENTRY})
+"""Kinds after which the medium is inside the host."""
+GOING_OUT = frozenset({TapKind.EXIT, TapKind.TRANSFER_EXIT})
+"""Kinds after which it is not."""
 
 
 class StationMode(IntEnum):
@@ -86,6 +94,8 @@ class Tap:
     mode: StationMode = StationMode.NORMAL
     category: int = Category.ADULT
     flags: int = 0
+    entitlement: int = 0
+    """The step of the issuer's month that its credential attests; 0 where it attests none."""
 
     def to_bytes(self) -> bytes:
         """Write the record; Malformed where a number does not fit its field."""
@@ -94,7 +104,7 @@ class Tap:
                 f"a tap's medium has 16 bytes and its code digest 32, found {len(self.medium)} and {len(self.code_digest)}"
             )
         try:
-            return _RECORD.pack(*astuple(self), 0)
+            return _RECORD.pack(*astuple(self))
         except struct.error as error:
             raise Malformed(f"a tap's field does not fit its place: {error}") from error
 
@@ -104,11 +114,10 @@ def read(record: bytes | memoryview) -> Tap:
     if len(record) != TAP_BYTES:
         raise Malformed(f"a tap has {len(record)} bytes, expected {TAP_BYTES}")
     check_run(bytes(record))
-    *fields, _reserved = _RECORD.unpack(record)
-    tap = Tap(*fields)
+    tap = Tap(*_RECORD.unpack(record))
     return Tap(
         tap.tapped_at_us, tap.medium, tap.code_digest, tap.gate_seq, tap.gate, tap.station, tap.host, tap.issuer,
-        TapKind(tap.kind), StationMode(tap.mode), tap.category, tap.flags,
+        TapKind(tap.kind), StationMode(tap.mode), tap.category, tap.flags, tap.entitlement,
     )  # fmt: skip
 
 
@@ -164,7 +173,6 @@ _BYTE_COLUMNS: tuple[tuple[str, int, frozenset[int]], ...] = (
     ("mode", 73, frozenset(StationMode)),
     ("category", 74, frozenset(Category)),
     ("flags", 75, frozenset(range(max(TapFlag) * 2))),
-    ("reserved", 76, frozenset({0})),
     ("reserved", 77, frozenset({0})),
     ("reserved", 78, frozenset({0})),
     ("reserved", 79, frozenset({0})),

@@ -1,7 +1,7 @@
 """The one total order of taps, so that arrival never matters.
 
-By host, medium, tapped_at_us, kind; and so that only equal taps tie: gate, gate_seq, issuer, station, flags, category, mode,
-code_digest. Taps of one medium in one host (a lane) stand together in it, in the order in which they were made.
+By host, medium, tapped_at_us, kind; and so that only equal taps tie: gate, gate_seq, issuer, station, entitlement, flags, category,
+mode, code_digest. Taps of one medium in one host (a lane) stand together in it, in the order in which they were made.
 """
 
 import numpy as np

@@ -67,6 +67,7 @@ def good_codes() -> dict[str, bytes]:
         "without-journey-state": SHORT,
         "with-journey-state": LONG,
         "student": issued(attested(category=Category.STUDENT)),
+        "third-step-of-the-month": issued(attested(entitlement=3)),
         "senior-of-another-issuer": issued(attested(NINGBO, 3, category=Category.SENIOR)),
         "oldest-fresh": issued(now_us=NOW_US - 29_999_000),
         "furthest-ahead": issued(now_us=NOW_US + 5_000_000),
@@ -86,7 +87,6 @@ def bad_codes() -> dict[str, tuple[str, bytes, str]]:
         "empty": ("no bytes", b"", "MALFORMED"),
         "truncated": ("the last byte is missing", SHORT[:-1], "MALFORMED"),
         "extended": ("one byte follows", SHORT + b"\0", "MALFORMED"),
-        "reserved-byte-set": ("reserved = 1, signed anew", signed(put(SHORT[:124], 49, b"\1")), "MALFORMED"),
         "unknown-version": ("version = 2", put(SHORT, 0, b"\2"), "UNKNOWN_VERSION"),
         "unknown-version-of-another-length": ("version = 2 and 40 bytes more", put(SHORT + bytes(40), 0, b"\2"), "UNKNOWN_VERSION"),
         "unknown-suite": ("suite = 2", put(SHORT, 1, b"\2"), "UNKNOWN_SUITE"),
@@ -109,6 +109,11 @@ def bad_codes() -> dict[str, tuple[str, bytes, str]]:
             "FORGED_CREDENTIAL",
         ),
         "category-raised": ("category = 2, signed anew by the device", signed(put(SHORT[:124], 48, b"\2")), "FORGED_CREDENTIAL"),
+        "entitlement-raised": (
+            "entitlement = 3, signed anew by the device",
+            signed(put(SHORT[:124], 49, b"\3")),
+            "FORGED_CREDENTIAL",
+        ),
         "validity-extended": (
             "not_after_s + 2^24, signed anew",
             signed(put(SHORT[:124], 47, bytes([SHORT[47] + 1]))),
@@ -193,9 +198,9 @@ def test_a_stranger_reads_the_same_from_the_byte_table(vector):
     def number(begin, end):
         return int.from_bytes(code[begin:end], "little")
 
-    assert (number(0, 1), number(1, 2), number(49, 50)) == (1, 1, 0)
-    assert [number(2, 4), number(40, 44), number(44, 48), number(48, 49)] == [
-        fields[name] for name in ("issuer", "not_before_s", "not_after_s", "category")
+    assert (number(0, 1), number(1, 2)) == (1, 1)
+    assert [number(2, 4), number(40, 44), number(44, 48), number(48, 49), number(49, 50)] == [
+        fields[name] for name in ("issuer", "not_before_s", "not_after_s", "category", "entitlement")
     ]
     assert (number(114, 120), number(120, 124)) == (fields["issued_at_ms"], fields["counter"])
     journey = (

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs/formats/tap.md"
 RULE = (
     "tapped_at_us = 1790000000000000 + 250 i; medium = SHA-256('medium-<i mod 97>')[:16]; code_digest = SHA-256('code-<i>'); "
     "gate_seq = i; gate = 7 + i mod 3; station = 1001 + i mod 5; host = 1 + i mod 9; issuer = 1 + 4 i mod 9; kind = 1 + i mod 2; "
-    "mode = 1; category = flags = 0"
+    "mode = 1; category = flags = entitlement = 0"
 )
 TAP_0 = (
     "00e025dafe5b06002baacaa1b155929648bf7ab3af098fdba5a4cec6c907cf0c8c0f63980dc4e3a34543839c32c676f70ef984eceb059298"
@@ -82,7 +82,7 @@ def bad_runs() -> dict[str, tuple[bytes, str, int | None]]:
         "mode-unknown": (put(run, 73, b"\2"), "mode", 73),
         "category-unknown": (put(run, 74, b"\3"), "category", 74),
         "flag-unknown": (put(run, 235, b"\2"), "flags", 235),
-        "reserved-first-byte-set": (put(run, 76, b"\1"), "reserved", 76),
+        "reserved-first-byte-set": (put(run, 77, b"\1"), "reserved", 77),
         "reserved-last-byte-set": (put(run, 239, b"\x80"), "reserved", 239),
         "shifted-by-one": (b"\1" + run[:-1], "kind", 72),
     }

@@ -127,7 +127,6 @@ def test_a_code_without_its_device_signature_is_fraud(code):
         (with_byte(SHORT, 1, 0), CodeReason.UNKNOWN_SUITE),
         (with_byte(SHORT, 1, 2), CodeReason.UNKNOWN_SUITE),
         (with_byte(SHORT, 48, 3), CodeReason.UNKNOWN_CATEGORY),
-        (with_byte(SHORT, 49, 1), CodeReason.MALFORMED),
     ],
 )
 def test_a_shape_of_another_kind_is_refused_by_its_number(code, expected):
