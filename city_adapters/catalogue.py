@@ -9,7 +9,8 @@ from city_adapters.city import City
 from city_adapters.city_files import load_agreements, load_city
 from city_adapters.findings import Finding, MalformedFolder, error
 from city_adapters.network import Station, Transfer, TransferKind
-from city_adapters.tables import CityTable, compile_city
+from city_adapters.table_compiler import compile_city
+from city_adapters.tables import CityTable
 from fare_chain.errors import Unknown
 from fare_chain.identifiers import MemberNumber
 

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
+from city_adapters.day_hours import DayType
 from city_adapters.findings import Finding, error, note, warning
+from city_adapters.gates_of_lines import LineGates, stray_gates
 from city_adapters.network import Network, Station, contradictions
 from city_adapters.provenance import Provenance
 from city_adapters.service_day import ServiceDays
@@ -38,6 +41,16 @@ class Example:
     provenance: Provenance
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """A service day whose type its weekday does not tell."""
+
+    line: int
+    date: date
+    day: DayType
+    provenance: Provenance
+
+
 @dataclass(frozen=True)
 class City:
     """One member that hosts and issues; `number` is its member number, fixed for ever."""
@@ -55,6 +68,8 @@ class City:
     tariffs: tuple[Tariff, ...]
     splits: tuple[SplitRule, ...]
     examples: tuple[Example, ...]
+    gates: tuple[LineGates, ...]
+    calendar: tuple[CalendarDay, ...]
     remarks: tuple[str, ...]
 
     @property
@@ -70,7 +85,16 @@ class City:
 
 def check(city: City) -> list[Finding]:
     """Say where the files of a folder, each well formed, contradict one another."""
-    return [*contradictions(city.network), *_numbers(city), *_ids(city), *_operators(city), *_charges(city), *_examples(city)]
+    return [
+        *contradictions(city.network),
+        *_numbers(city),
+        *_ids(city),
+        *_operators(city),
+        *_charges(city),
+        *_examples(city),
+        *stray_gates(city.gates, city.network),
+        *_days(city),
+    ]
 
 
 def _numbers(city: City) -> Iterable[Finding]:
@@ -132,6 +156,14 @@ def _examples(city: City) -> Iterable[Finding]:
                 yield error("examples.csv", f"{station} is no station of {city.name_en}", "correct the id", line=example.line)
 
 
+def _days(city: City) -> Iterable[Finding]:
+    seen = set()
+    for day in city.calendar:
+        if day.date in seen:
+            yield error("calendar.csv", f"{day.date} stands there more than once", "keep one of the rows", line=day.line)
+        seen.add(day.date)
+
+
 def unconfirmed(city: City) -> list[Finding]:
     """Say which values of a folder nobody has confirmed: notes for `city lint`, remarks for a quote."""
     ask = "confirm it with the operator and change its confidence"
@@ -143,7 +175,7 @@ def unconfirmed(city: City) -> list[Finding]:
     return [
         *(note("city.toml", remark, ask) for remark in city.remarks),
         *(note(file, f"{what} is {known.confidence}", ask) for file, what, known in _values(city) if not known.confidence.is_firm),
-        *(note(file, f"{count} of {of} {what} are unconfirmed", ask) for file, what, count, of in _counts(city.network) if count),
+        *(note(file, f"{count} of {of} {what} are unconfirmed", ask) for file, what, count, of in _counts(city) if count),
         *open_ends,
     ]
 
@@ -157,19 +189,24 @@ def _values(city: City) -> Iterable[tuple[str, str, Provenance]]:
         yield tariff.file, "the same-station rule", tariff.same_station.provenance
         if tariff.ride_time:
             yield tariff.file, "the ride time limit", tariff.ride_time.provenance
+        for discount in tariff.discounts:
+            yield tariff.file, f"discount {discount.name!r}", discount.provenance
     for rule in city.splits:
         yield rule.file, "the split rule", rule.provenance
     for operator in city.operators:
         yield "operators.csv", f"{operator.name_en} as a beneficiary", operator.provenance
 
 
-def _counts(network: Network) -> Iterable[tuple[str, str, int, int]]:
+def _counts(city: City) -> Iterable[tuple[str, str, int, int]]:
     """The values that come by the hundred: file, what they are, how many are unconfirmed, of how many."""
+    network = city.network
     for file, what, values in (
         ("stations.csv", "English names", [station.name_en_confidence for station in network.stations]),
         ("stations.csv", "station positions", [station.position.confidence for station in network.stations]),
         ("lines.csv", "operators of lines", [line.operator_confidence for line in network.lines]),
         ("links.csv", "link lengths", [link.provenance.confidence for link in network.links]),
         ("transfers.csv", "transfers", [change.provenance.confidence for change in network.transfers]),
+        ("gates.csv", "gates of one line", [row.provenance.confidence for row in city.gates]),
+        ("calendar.csv", "days of the calendar", [day.provenance.confidence for day in city.calendar]),
     ):
         yield file, what, sum(not value.is_firm for value in values), len(values)

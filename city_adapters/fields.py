@@ -108,6 +108,11 @@ class Fields:
         """Read `yes` or `no`."""
         return self.choice(name, YesOrNo) is YesOrNo.YES
 
+    def flag(self, name: str) -> bool:
+        """Read `true` or `false` of a TOML file."""
+        value = self._take(name)
+        return value if isinstance(value, bool) else self._refuse(name, value, "true or false", stand_in=False)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a list of texts, all different, at least one."""
         value = self._take(name)

@@ -45,6 +45,12 @@ def station_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, 
     return pairs
 
 
+def charge_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, split: SplitRule, charge: Charge) -> StationPairs:
+    """Price the pairs that the lines of one charge join, by that charge alone: what gates of their own ask for."""
+    assert split.model is SplitModel.SHORTEST_PATH_METRES, "the only model yet"
+    return _under_one_charge(network, operators, charge, _lines_of(network, tariff, charge))
+
+
 def narrow(values: Int64s) -> Int32s:
     """Keep whole numbers in 32 bits, read-only, or refuse a city of absurd fares as Malformed."""
     if values.size and (values.min() < -1 or values.max() >= 2**31):

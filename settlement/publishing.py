@@ -6,7 +6,8 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from city_adapters.catalogue import load_catalogue
-from city_adapters.tables import compile_agreement, compile_city, pack_agreement, pack_city
+from city_adapters.table_compiler import compile_agreement, compile_city
+from city_adapters.table_packing import pack_agreement, pack_city
 from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind, TariffEntry, read_key_entry, read_tariff_entry
 from fare_chain.hashing import sha256

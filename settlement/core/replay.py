@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from city_adapters.tables import unpack_agreement, unpack_city
+from city_adapters.table_packing import unpack_agreement, unpack_city
 from fare_chain.audit import VerifiedEntry
 from fare_chain.errors import Malformed, Untrusted
 from fare_chain.events import EntryKind, WindowEntry, read_tariff_entry

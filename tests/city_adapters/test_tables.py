@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from city_adapters.catalogue import load_catalogue
 from city_adapters.city_files import load_city
-from city_adapters.tables import compile_agreement, compile_city, pack_agreement, pack_city, unpack_agreement, unpack_city
+from city_adapters.table_compiler import compile_agreement, compile_city
+from city_adapters.table_packing import pack_agreement, pack_city, unpack_agreement, unpack_city
 from fare_chain.errors import Malformed
 
 

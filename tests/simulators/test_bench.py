@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from city_adapters.catalogue import load_catalogue
-from city_adapters.tables import compile_agreement, compile_city, pack_agreement, pack_city
+from city_adapters.table_compiler import compile_agreement, compile_city
+from city_adapters.table_packing import pack_agreement, pack_city
 from fare_chain.batch import unseal
 from fare_chain.errors import Unknown
 from fare_chain.tap import TAP_BYTES, TapKind
