@@ -63,6 +63,15 @@ class Catalogue:
             raise Unknown(f"there is no city {name!r}; there are {known}")
         return found
 
+    def passages(self, city: City) -> dict[int, frozenset[int]]:
+        """The stations of a city with a paid-area passage into another city, and the members whose riders may walk it: the two."""
+        found: dict[int, frozenset[int]] = {}
+        for change in city.network.transfers:
+            if change.kind is TransferKind.BETWEEN_CITIES:
+                beyond, _station = self.station(change.to_id)
+                found[city.network.station(change.from_id).number] = frozenset({city.number, beyond.number})
+        return found
+
     def station(self, station_id: str) -> tuple[City, Station]:
         """Find a station and its city by the station's id: the city's code, a hyphen, a name."""
         city = self.by_code.get(station_id.partition("-")[0])

@@ -75,7 +75,8 @@ def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) 
     from fare_chain.key_files import read_public_folder, read_signing_key
     from fare_chain.keys import KeyUse
 
-    city = load_catalogue().city(name)
+    catalogue = load_catalogue()
+    city = catalogue.city(name)
     ring = read_public_folder(members)
     if not log_keys(ring):
         raise Unknown(f"{members} has no key of the log (owner=0 use=LOG): without it no receipt can be checked, fetch log.pub")
@@ -95,4 +96,5 @@ def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) 
         spool=spool,
         house=house,
         clock=lambda: time.time_ns() // 1000,
+        passages=catalogue.passages(city),
     )

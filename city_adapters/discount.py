@@ -1,6 +1,7 @@
 """What a tariff takes off a fare, for whom, when, and who pays for it: month tiers that the issuer attests, and concessions."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 from city_adapters.day_hours import DayHours, read_day_hours
@@ -15,6 +16,13 @@ MOST_SPENT_FEN = 10_000_000
 FUNDERS = {"issuer": Funder.ISSUER, "host": Funder.HOST, "third party": Funder.THIRD_PARTY}
 
 
+class Spend(StrEnum):
+    """What adds up to a rider's month."""
+
+    NOMINAL = "nominal"
+    PAID = "paid"
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """Who spent at least `spent_fen` in the month before the ride pays `pays_percent` of its fare."""
@@ -27,7 +35,8 @@ class Tier:
 class Discount:
     """One discount of a tariff; a concession has one tier, which asks for no attested step.
 
-    `needs_step` is set where the tiers are month tiers: then tier i is step i + 1 of the credential's entitlement.
+    `needs_step` is set where the tiers are month tiers: then tier i (from 1) is step i of the credential's entitlement, and
+    `counts_paid` says whether what riders paid makes their month's spend, or the nominal fares.
     """
 
     name: str
@@ -35,6 +44,7 @@ class Discount:
     hours: tuple[DayHours, ...]
     tiers: tuple[Tier, ...]
     needs_step: bool
+    counts_paid: bool
     funder: Funder
     provenance: Provenance
 
@@ -61,6 +71,7 @@ def read_discount(fields: Fields) -> Discount:
         read_day_hours(fields),
         tiers,
         monthly,
+        monthly and fields.choice("spend_counts", Spend) is Spend.PAID,
         FUNDERS.get(funder, Funder.HOST),
         fields.provenance(),
     )
