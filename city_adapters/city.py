@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from city_adapters.findings import Finding, error, note, warning
 from city_adapters.network import Network, Station, contradictions
+from city_adapters.overrides import Overrides, contradictory_overrides
 from city_adapters.provenance import Provenance
 from city_adapters.service_day import ServiceDays
 from city_adapters.split_rule import SplitRule
@@ -56,6 +57,7 @@ class City:
     splits: tuple[SplitRule, ...]
     examples: tuple[Example, ...]
     remarks: tuple[str, ...]
+    overrides: tuple[Overrides, ...] = ()
 
     @property
     def stations(self) -> tuple[Station, ...]:
@@ -70,7 +72,9 @@ class City:
 
 def check(city: City) -> list[Finding]:
     """Say where the files of a folder, each well formed, contradict one another."""
-    return [*contradictions(city.network), *_numbers(city), *_ids(city), *_operators(city), *_charges(city), *_examples(city)]
+    amended = (finding for overrides in city.overrides for finding in contradictory_overrides(city.network, overrides))
+    found = (_numbers(city), _ids(city), _operators(city), _charges(city), _examples(city), amended)
+    return [*contradictions(city.network), *(finding for findings in found for finding in findings)]
 
 
 def _numbers(city: City) -> Iterable[Finding]:

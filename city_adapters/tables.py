@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike
 
 from city_adapters.agreement import Agreement
 from city_adapters.city import City
+from city_adapters.overrides import overridden
 from city_adapters.paths import Int32s, Int64s
-from city_adapters.station_pairs import narrow, station_pairs
+from city_adapters.station_pairs import StationPairs, narrow, station_pairs
 from city_adapters.table_bytes import TableReader, TableWriter
+from city_adapters.validity import Validity
 
 CITY_MAGIC = b"FCCITY\x00\x01"
 AGREEMENT_MAGIC = b"FCAGRE\x00\x01"
@@ -76,7 +78,7 @@ class AgreementTable:
 
 
 def compile_city(city: City) -> CityTable:
-    """Price every pair of a city's stations for every stretch of time in which one tariff and one split rule hold."""
+    """Price every pair of a city's stations for every stretch of time in which one tariff, split rule and overrides hold."""
     operators = tuple(operator.number for operator in city.operators)
     versions = []
     for tariff in city.tariffs:
@@ -85,8 +87,7 @@ def compile_city(city: City) -> CityTable:
             end = min(tariff.validity.to_us, split.validity.to_us)
             if begin < end:
                 pairs = station_pairs(city.network, operators, tariff, split)
-                arrays = (narrow(pairs.fare_fen), narrow(pairs.distance_m), narrow(pairs.weights))
-                versions.append(TariffVersion(begin, end, tariff.name, *arrays))
+                versions += _amended(city, tariff.name, Validity(begin, end), pairs)
     return CityTable(
         city=city.number,
         slug=city.slug,
@@ -96,6 +97,19 @@ def compile_city(city: City) -> CityTable:
         beneficiaries=operators,
         versions=tuple(sorted(versions, key=lambda version: version.valid_from_us)),
     )
+
+
+def _amended(city: City, name: str, validity: Validity, pairs: StationPairs) -> list[TariffVersion]:
+    """Cut a stretch where overrides begin or end, and put their fares in place of the rule's."""
+    bounds = {bound for one in city.overrides for bound in (one.validity.from_us, one.validity.to_us)}
+    cuts = [validity.from_us, *sorted(cut for cut in bounds if validity.from_us < cut < validity.to_us), validity.to_us]
+    distance_m, weights = narrow(pairs.distance_m), narrow(pairs.weights)
+    versions = []
+    for begin, end in pairwise(cuts):
+        in_force = [one for one in city.overrides if one.validity.from_us <= begin < one.validity.to_us]
+        fare_fen = overridden(pairs.fare_fen, in_force[0], city.network.rows) if in_force else pairs.fare_fen
+        versions.append(TariffVersion(begin, end, name, narrow(fare_fen), distance_m, weights))
+    return versions
 
 
 def pack_city(table: CityTable) -> bytes:

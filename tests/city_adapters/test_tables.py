@@ -45,8 +45,8 @@ def test_a_ride_is_earned_by_metres_on_the_shortest_path(testville):
 
 
 def test_a_line_with_its_own_charge_stays_out_of_the_others_price_path(testville, spoil):
-    spoil("links.csv", "TST-TX,TST-f,TST-g,4000,slow", "TST-TX,TST-f,TST-a,1,slow,high,2026-01-01\nTST-TX,TST-f,TST-g,4000,slow")
-    spoil("links.csv", "TST-d,TST-f,10000", "TST-d,TST-f,1")
+    spoil("links.csv", "TST-TX,TST-f,TST-g", "TST-TX,TST-f,TST-a,1,1,,slow,high,2026-01-01\nTST-TX,TST-f,TST-g")
+    spoil("links.csv", "TST-d,TST-f,10000,10000", "TST-d,TST-f,1,1")
     assert pair(compile_city(load_city(testville)), "a", "d") == (400, 4000, [1000, 3000, 0])
 
 
@@ -65,9 +65,7 @@ def test_a_ride_under_two_charges_is_their_sum_cut_where_it_is_lowest(testville)
 
 
 def test_a_dearer_cut_is_not_taken(testville, spoil):
-    spoil(
-        "links.csv", "TST-TX,TST-f,TST-g,4000,slow", "TST-TX,TST-c,TST-f,20000,fast,high,2026-01-01\nTST-TX,TST-f,TST-g,4000,slow"
-    )
+    spoil("links.csv", "TST-TX,TST-f,TST-g", "TST-TX,TST-c,TST-f,20000,20000,,fast,high,2026-01-01\nTST-TX,TST-f,TST-g")
     table = compile_city(load_city(testville))
     assert pair(table, "c", "f")[:2] == (900, 20_000), "9.00 yuan along the express alone"
     assert pair(table, "a", "f")[:2] == (400 + 400, 4000 + 10_000), "cut at d, not at c for 300 + 900"
@@ -80,12 +78,12 @@ def test_a_ride_to_its_own_station_costs_the_lowest_fare_for_whoever_stops_there
 
 
 def test_track_that_two_lines_share_is_earned_in_equal_parts(testville, spoil):
-    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,1000,,high,2026-01-01\nTST-T2,TST-b,TST-e")
+    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,1000,1000,,,high,2026-01-01\nTST-T2,TST-b,TST-e")
     assert pair(compile_city(load_city(testville)), "a", "c")[2] == [2500, 500, 0]
 
 
 def test_the_longer_of_two_links_side_by_side_is_nobodys_path(testville, spoil):
-    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,999,,high,2026-01-01\nTST-T2,TST-b,TST-e")
+    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,999,999,,,high,2026-01-01\nTST-T2,TST-b,TST-e")
     assert pair(compile_city(load_city(testville)), "a", "c") == (300, 2999, [2000, 999, 0])
 
 
