@@ -9,6 +9,7 @@ from city_adapters.day_hours import DayType
 from city_adapters.findings import Finding, error, note, warning
 from city_adapters.gates_of_lines import LineGates, stray_gates
 from city_adapters.network import Network, Station, contradictions
+from city_adapters.overrides import Overrides, contradictory_overrides
 from city_adapters.provenance import Provenance
 from city_adapters.service_day import ServiceDays
 from city_adapters.split_rule import SplitRule
@@ -71,6 +72,7 @@ class City:
     gates: tuple[LineGates, ...]
     calendar: tuple[CalendarDay, ...]
     remarks: tuple[str, ...]
+    overrides: tuple[Overrides, ...] = ()
 
     @property
     def stations(self) -> tuple[Station, ...]:
@@ -85,16 +87,18 @@ class City:
 
 def check(city: City) -> list[Finding]:
     """Say where the files of a folder, each well formed, contradict one another."""
-    return [
-        *contradictions(city.network),
-        *_numbers(city),
-        *_ids(city),
-        *_operators(city),
-        *_charges(city),
-        *_examples(city),
-        *stray_gates(city.gates, city.network),
-        *_days(city),
-    ]
+    amended = (finding for overrides in city.overrides for finding in contradictory_overrides(city.network, overrides))
+    found = (
+        _numbers(city),
+        _ids(city),
+        _operators(city),
+        _charges(city),
+        _examples(city),
+        stray_gates(city.gates, city.network),
+        _days(city),
+        amended,
+    )
+    return [*contradictions(city.network), *(finding for findings in found for finding in findings)]
 
 
 def _numbers(city: City) -> Iterable[Finding]:

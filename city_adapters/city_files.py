@@ -2,7 +2,9 @@
 
 import csv
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,12 +15,14 @@ from city_adapters.fields import Fields
 from city_adapters.findings import Finding, MalformedFolder, error, errors, warning
 from city_adapters.gates_of_lines import LineGates
 from city_adapters.network import Line, LineKind, Link, Network, Station, Transfer, TransferKind
+from city_adapters.override_findings import overrides_beside_rule
+from city_adapters.overrides import OVERRIDE_COLUMNS, Overrides, bounded, read_override
 from city_adapters.provenance import Confidence
 from city_adapters.service_day import ServiceDays
 from city_adapters.split_rule import read_split_rule
 from city_adapters.table_compiler import compile_city
-from city_adapters.tariff import read_tariff
-from city_adapters.validity import Validity, follow, read_dates
+from city_adapters.tariff import Tariff, read_tariff
+from city_adapters.validity import Dates, Validity, follow, read_dates
 from city_adapters.worked_examples import differing_examples
 from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId, StationNumber
 
@@ -26,15 +30,17 @@ FILES = {
     "city.toml",
     *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples", "gates", "calendar")),
 }
+DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv")
 SOURCED = ("confidence", "as_of")
 STATION_COLUMNS = ("number", "station_id", "name_zh", "name_en", "name_en_confidence", "lon", "lat", *SOURCED)
 LINE_COLUMNS = ("line_id", "name_zh", "name_en", "kind", "colour", "operator", "operator_confidence", *SOURCED)
-LINK_COLUMNS = ("line_id", "from_id", "to_id", "distance_m", "rate_class", *SOURCED)
+LINK_COLUMNS = ("line_id", "from_id", "to_id", "distance_m", "source_m", "reason", "rate_class", *SOURCED)
 TRANSFER_COLUMNS = ("from_id", "to_id", "from_line", "to_line", "kind", "joins_fares", "time_limit_min", *SOURCED)
 OPERATOR_COLUMNS = ("number", "name_zh", "name_en", *SOURCED)
 EXAMPLE_COLUMNS = ("from_id", "to_id", "distance_m", "fare_fen", "source", *SOURCED)
 GATE_COLUMNS = ("station_id", "line_id", "from_gate", "to_gate", *SOURCED)
 DAY_COLUMNS = ("date", "day", *SOURCED)
+LONGEST_LINK_M = 200_000
 
 Record = TypeVar("Record")
 
@@ -55,6 +61,7 @@ def read_city(folder: Path) -> tuple[City | None, list[Finding]]:
         return None, findings
     days = ServiceDays(_time_zone(head), head.whole("service_day_starts_at_hour", most=23))
     ridership = head.table("ridership")
+    tariffs = _dated(folder, "tariff", days, read_tariff, findings)
     city = City(
         number=MemberNumber(head.whole("number", least=1, most=2**16 - 1)),
         code=head.text("code"),
@@ -66,12 +73,13 @@ def read_city(folder: Path) -> tuple[City | None, list[Finding]]:
         ridership=ridership.provenance(),
         network=_network(folder, findings),
         operators=_rows(folder / "operators.csv", OPERATOR_COLUMNS, _operator, findings),
-        tariffs=_dated(folder, "tariff", days, read_tariff, findings),
+        tariffs=tariffs,
         splits=_dated(folder, "split", days, read_split_rule, findings),
         examples=_rows(folder / "examples.csv", EXAMPLE_COLUMNS, _example, findings),
         gates=_optional_rows(folder / "gates.csv", GATE_COLUMNS, _line_gates, findings),
         calendar=_optional_rows(folder / "calendar.csv", DAY_COLUMNS, _calendar_day, findings),
         remarks=head.texts("unconfirmed") if head.has("unconfirmed") else (),
+        overrides=_overrides(folder, days, tariffs, findings),
     )
     ridership.done()
     head.done()
@@ -89,7 +97,7 @@ def _strange_files(folder: Path) -> list[Finding]:
     return [
         warning(path.name, "is not a file of a city folder, and nobody reads it", "correct its name, or remove it")
         for path in sorted(folder.iterdir() if folder.is_dir() else ())
-        if path.name not in FILES and not path.match("tariff-*.toml") and not path.match("split-*.toml")
+        if path.name not in FILES and not any(path.match(dated) for dated in DATED_FILES)
     ]
 
 
@@ -98,7 +106,8 @@ def lint(folder: Path) -> list[Finding]:
     city, findings = read_city(folder)
     if city is None:
         return findings
-    return [*findings, *differing_examples(city, compile_city(city)), *unconfirmed(city)]
+    beside_rule = overrides_beside_rule(city, compile_city(replace(city, overrides=()))) if city.overrides else []
+    return [*findings, *differing_examples(city, compile_city(city)), *beside_rule, *unconfirmed(city)]
 
 
 def load_agreements(folder: Path, days: ServiceDays) -> tuple[Agreement, ...]:
@@ -150,7 +159,9 @@ def _link(row: Fields) -> Link:
         row.text("line_id"),
         StationId(row.text("from_id")),
         StationId(row.text("to_id")),
-        row.whole("distance_m", least=1, most=200_000),
+        row.whole("distance_m", least=1, most=LONGEST_LINK_M),
+        row.whole("source_m", least=1, most=LONGEST_LINK_M),
+        row.optional_text("reason"),
         row.optional_text("rate_class"),
         row.provenance(),
     )
@@ -240,6 +251,31 @@ def _dated(
     records = tuple(read(fields, validities.get(fields.file, Validity(0))) for fields in files)
     findings += [*found, *clashes]
     return records
+
+
+def _overrides(folder: Path, days: ServiceDays, tariffs: Sequence[Tariff], findings: list[Finding]) -> tuple[Overrides, ...]:
+    """Read the versions `overrides-<date>.csv` of a folder, each named for its first service day."""
+    paths = sorted(folder.glob("overrides-*.csv"))
+    dates = [Dates(path.name, day, None) for path in paths if (day := _named_day(path, findings))]
+    validities, clashes = follow(dates, days)
+    findings += clashes
+    return tuple(
+        Overrides(
+            path.name,
+            bounded(path.name, validities[path.name], tariffs, findings),
+            _rows(path, OVERRIDE_COLUMNS, read_override, findings),
+        )
+        for path in paths
+        if path.name in validities
+    )
+
+
+def _named_day(path: Path, findings: list[Finding]) -> date | None:
+    try:
+        return date.fromisoformat(path.stem.removeprefix("overrides-"))
+    except ValueError:
+        findings.append(error(path.name, "its name does not say a day", "name it overrides-YYYY-MM-DD.csv for its first day"))
+        return None
 
 
 def _toml(path: Path, findings: list[Finding]) -> Fields | None:

@@ -60,12 +60,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Track between two neighbouring stations of one line; `rate_class` is blank unless a tariff charges it by class."""
+    """Track between two neighbouring stations of one line; `rate_class` is blank unless a tariff charges it by class.
+
+    `distance_m` is in force. Where it is not what the source said, `source_m`, the reason says why.
+    """
 
     line_id: str
     from_id: StationId
     to_id: StationId
     distance_m: int
+    source_m: int
+    reason: str
     rate_class: str
     provenance: Provenance
 
@@ -148,6 +153,9 @@ def _stray_links(network: Network) -> list[Finding]:
             findings.append(
                 error("links.csv", f"{place} belongs to a line that lines.csv does not have", "add the line or correct the id")
             )
+        if (link.distance_m == link.source_m) != (not link.reason):
+            found = f"{place} has the reason {link.reason!r} where distance_m is {link.distance_m} and source_m {link.source_m}"
+            findings.append(error("links.csv", found, "give a reason exactly where the two differ"))
         if link.from_id == link.to_id:
             findings.append(error("links.csv", f"{place} begins where it ends", "give its two stations"))
     return findings

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,6 +13,7 @@ from city_adapters.city import City
 from city_adapters.day_hours import DayType
 from city_adapters.discount import PERCENT_PPM, Discount
 from city_adapters.network import TransferKind
+from city_adapters.overrides import Overrides
 from city_adapters.paths import Int64s
 from city_adapters.split_rule import SplitRule
 from city_adapters.station_pairs import StationPairs, charge_pairs, narrow, station_pairs
@@ -69,7 +70,7 @@ def compile_city(city: City) -> CityTable:
         station_numbers=narrow(np.array([station.number for station in city.stations], dtype=np.int64)),
         station_ids=tuple(station.station_id for station in city.stations),
         beneficiaries=operators,
-        versions=tuple(_version(city, operators, areas, tariff, split, stretch) for tariff, split, stretch in _stretches(city)),
+        versions=tuple(_version(city, operators, areas, in_force) for in_force in _stretches(city)),
         gate_areas=areas,
         walks=tuple(
             Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
@@ -100,24 +101,34 @@ def compile_agreement(agreement: Agreement, members: dict[str, int]) -> Agreemen
     return AgreementTable(agreement.validity.from_us, numbers, commission, fee, earn, agreement.longest_ride_min * MINUTE_US)
 
 
-def _stretches(city: City) -> Iterator[tuple[Tariff, SplitRule, Validity]]:
+class _InForce(NamedTuple):
+    """What holds together in a stretch of time in which no dated file changes."""
+
+    tariff: Tariff
+    split: SplitRule
+    overrides: Overrides | None
+    stretch: Validity
+
+
+def _stretches(city: City) -> Iterator[_InForce]:
     """The stretches of time between two changes of any dated file, with what is in force."""
-    dated: Sequence[Dated] = [*city.tariffs, *city.splits]
+    dated: Sequence[Dated] = [*city.tariffs, *city.splits, *city.overrides]
     edges = sorted({edge for one in dated for edge in (one.validity.from_us, one.validity.to_us)})
     for begin, end in pairwise(edges):
         tariff, split = _in_force(city.tariffs, begin), _in_force(city.splits, begin)
         if tariff is not None and split is not None:
-            yield tariff, split, Validity(begin, end)
+            yield _InForce(tariff, split, _in_force(city.overrides, begin), Validity(begin, end))
 
 
 def _in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
     return next((one for one in versions if one.validity.from_us <= at_us < one.validity.to_us), None)
 
 
-def _version(
-    city: City, operators: tuple[int, ...], areas: Sequence[GateArea], tariff: Tariff, split: SplitRule, stretch: Validity
-) -> TariffVersion:
+def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> TariffVersion:
+    tariff, split, overrides, stretch = in_force
     pairs = _with_areas(city, operators, areas, tariff, split)
+    if overrides is not None:
+        _override(pairs.fare_fen, city, areas, tariff, overrides)
     return TariffVersion(
         valid_from_us=stretch.from_us,
         valid_to_us=stretch.to_us,
@@ -149,6 +160,29 @@ def _with_areas(
         ):
             held[priced] = new
     return pairs
+
+
+def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: Tariff, overrides: Overrides) -> None:
+    """Put official fares in place of the rule's, both ways: at every gate of two stations, or between two lines' own gates.
+
+    Gates of a line that has a charge of its own keep that charge unless a row names them.
+    """
+    apart = {line for charge in tariff.charges for line in charge.lines}
+    rows_at: dict[tuple[int, str], int] = {}
+    open_rows = {row: [row] for row in range(len(city.stations))}
+    for at, area in enumerate(areas, len(city.stations)):
+        rows_at[area.station_row, area.line_id] = at
+        if area.line_id not in apart:
+            open_rows[area.station_row].append(at)
+    for row in sorted(overrides.rows, key=lambda row: row.is_narrowed):
+        one, other = city.network.rows[row.from_id], city.network.rows[row.to_id]
+        ends = open_rows[one], open_rows[other]
+        if row.is_narrowed:
+            ends = [rows_at.get((one, row.from_line), one)], [rows_at.get((other, row.to_line), other)]
+            if ends == ([one], [other]):
+                continue  # neither line has gates of its own: nothing tells these rides from others
+        fare_fen[np.ix_(*ends)] = row.fare_fen
+        fare_fen[np.ix_(*reversed(ends))] = row.fare_fen
 
 
 def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:

@@ -6,6 +6,7 @@ A new version is a new file and edits none: a version without an end of its own 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import zip_longest
 
 from city_adapters.fields import Fields
 from city_adapters.findings import Finding, error
@@ -46,7 +47,7 @@ def follow(dates: Sequence[Dates], days: ServiceDays) -> tuple[dict[str, Validit
     """Turn the dates of all versions of one thing into validities by file, and say where they overlap or leave a gap."""
     ordered = sorted(dates, key=lambda version: (version.valid_from, version.file))
     findings, validities = [], {}
-    for version, later in zip(ordered, [*ordered[1:], None], strict=True):
+    for version, later in zip_longest(ordered, ordered[1:]):
         end = version.valid_to or (later.valid_from if later else None)
         validities[version.file] = Validity(days.start_us(version.valid_from), days.start_us(end) if end else FOREVER_US)
         if later and end and (end > later.valid_from or version.valid_from == later.valid_from):

@@ -35,14 +35,14 @@ TST-T1,一,Line 1,metro,#FF0000,1,high,high,2026-01-01
 TST-T2,二,Line 2,metro,#00FF00,2,high,high,2026-01-01
 TST-TX,快,Express,suburban railway,#0000FF,3,high,high,2026-01-01
 """,
-    "links.csv": """line_id,from_id,to_id,distance_m,rate_class,confidence,as_of
-TST-T1,TST-a,TST-b,1000,,high,2026-01-01
-TST-T1,TST-b,TST-c,2000,,high,2026-01-01
-TST-T1,TST-c,TST-d,3000,,high,2026-01-01
-TST-T2,TST-b,TST-e,1500,,high,2026-01-01
-TST-T2,TST-e,TST-d,1500,,high,2026-01-01
-TST-TX,TST-d,TST-f,10000,fast,high,2026-01-01
-TST-TX,TST-f,TST-g,4000,slow,high,2026-01-01
+    "links.csv": """line_id,from_id,to_id,distance_m,source_m,reason,rate_class,confidence,as_of
+TST-T1,TST-a,TST-b,1000,1000,,,high,2026-01-01
+TST-T1,TST-b,TST-c,2000,2000,,,high,2026-01-01
+TST-T1,TST-c,TST-d,3000,3000,,,high,2026-01-01
+TST-T2,TST-b,TST-e,1500,1500,,,high,2026-01-01
+TST-T2,TST-e,TST-d,1500,1500,,,high,2026-01-01
+TST-TX,TST-d,TST-f,10000,10000,,fast,high,2026-01-01
+TST-TX,TST-f,TST-g,4000,4000,,slow,high,2026-01-01
 """,
     "transfers.csv": """from_id,to_id,from_line,to_line,kind,joins_fares,time_limit_min,confidence,as_of
 TST-b,TST-b,TST-T1,TST-T2,same station,yes,,high,2026-01-01

@@ -106,7 +106,7 @@ def test_a_slip_in_a_files_name_does_not_make_it_vanish(testville):
 
 def test_lint_tells_what_is_unconfirmed_and_which_example_fails(testville, spoil):
     spoil("examples.csv", "4000,400", "4000,300")
-    spoil("links.csv", "3000,,high", "3000,,unconfirmed")
+    spoil("links.csv", "3000,,,high", "3000,,,unconfirmed")
     found = [str(finding) for finding in lint(testville)]
     assert any("TST-a - TST-d should cost 300 fen for 4000 m, the tariff gives 400 fen for 4000 m" in line for line in found)
     assert any("1 of 7 link lengths are unconfirmed" in line for line in found)

@@ -16,11 +16,11 @@ from fare_chain.errors import Unknown
         ("links.csv", "TST-T1,TST-c,TST-d", "TST-T1,TST-b,TST-a", "link ('TST-T1', 'TST-a', 'TST-b') stands there more than once"),
         (
             "links.csv",
-            "TST-TX,TST-d,TST-f,10000,fast,high,2026-01-01\n",
+            "TST-TX,TST-d,TST-f,10000,10000,,fast,high,2026-01-01\n",
             "",
             "TST-f cannot be reached from the rest of the network",
         ),
-        ("links.csv", "TST-T1,TST-b,TST-c,2000,,high,2026-01-01\n", "", "TST-T1 is in pieces: TST-c cannot be reached along it"),
+        ("links.csv", "TST-T1,TST-b,TST-c,2000,2000,,,high,2026-01-01\n", "", "in pieces: TST-c cannot be reached along it"),
         ("lines.csv", "TST-T1,一", "TST-T0,无,Line 0,metro,#000000,1,high,high,2026-01-01\nTST-T1,一", "TST-T0 has no link"),
         ("lines.csv", "TST-T2,二", "TST-T1,二", "line_id TST-T1 stands there more than once"),
         ("lines.csv", "#00FF00,2", "#00FF00,4", "run by operator 4, which operators.csv does not have"),
@@ -61,3 +61,15 @@ def test_the_nine_networks_are_whole():
     assert sum(len(city.network.links) for city in cities) == 1913
     assert sum(len(city.network.transfers) for city in cities) == 338, "336 within a city, one told by both its cities"
     assert sum(link.distance_m for city in cities for link in city.network.links) == 3_184_631
+
+
+def test_a_link_that_is_not_as_its_source_says_has_a_reason(testville, spoil):
+    spoil("links.csv", "TST-b,1000,1000,,", "TST-b,1000,990,,")
+    spoil("links.csv", "TST-c,2000,2000,,", "TST-c,2000,2000,surveyed,")
+    spoil("links.csv", "TST-d,3000,3000,,", "TST-d,3000,2990,surveyed,")
+    city, findings = read_city(testville)
+    assert city is None
+    assert [str(finding).split(" where ")[0] for finding in findings] == [
+        "links.csv: error: the link TST-T1 TST-a - TST-b has the reason ''",
+        "links.csv: error: the link TST-T1 TST-b - TST-c has the reason 'surveyed'",
+    ]

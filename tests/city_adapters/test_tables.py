@@ -46,8 +46,8 @@ def test_a_ride_is_earned_by_metres_on_the_shortest_path(testville):
 
 
 def test_a_line_with_its_own_charge_stays_out_of_the_others_price_path(testville, spoil):
-    spoil("links.csv", "TST-TX,TST-f,TST-g,4000,slow", "TST-TX,TST-f,TST-a,1,slow,high,2026-01-01\nTST-TX,TST-f,TST-g,4000,slow")
-    spoil("links.csv", "TST-d,TST-f,10000", "TST-d,TST-f,1")
+    spoil("links.csv", "TST-TX,TST-f,TST-g", "TST-TX,TST-f,TST-a,1,1,,slow,high,2026-01-01\nTST-TX,TST-f,TST-g")
+    spoil("links.csv", "TST-d,TST-f,10000,10000", "TST-d,TST-f,1,1")
     assert pair(compile_city(load_city(testville)), "a", "d") == (400, 4000, [1000, 3000, 0])
 
 
@@ -66,9 +66,7 @@ def test_a_ride_under_two_charges_is_their_sum_cut_where_it_is_lowest(testville)
 
 
 def test_a_dearer_cut_is_not_taken(testville, spoil):
-    spoil(
-        "links.csv", "TST-TX,TST-f,TST-g,4000,slow", "TST-TX,TST-c,TST-f,20000,fast,high,2026-01-01\nTST-TX,TST-f,TST-g,4000,slow"
-    )
+    spoil("links.csv", "TST-TX,TST-f,TST-g", "TST-TX,TST-c,TST-f,20000,20000,,fast,high,2026-01-01\nTST-TX,TST-f,TST-g")
     table = compile_city(load_city(testville))
     assert pair(table, "c", "f")[:2] == (900, 20_000), "9.00 yuan along the express alone"
     assert pair(table, "a", "f")[:2] == (400 + 400, 4000 + 10_000), "cut at d, not at c for 300 + 900"
@@ -81,12 +79,12 @@ def test_a_ride_to_its_own_station_costs_the_lowest_fare_for_whoever_stops_there
 
 
 def test_track_that_two_lines_share_is_earned_in_equal_parts(testville, spoil):
-    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,1000,,high,2026-01-01\nTST-T2,TST-b,TST-e")
+    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,1000,1000,,,high,2026-01-01\nTST-T2,TST-b,TST-e")
     assert pair(compile_city(load_city(testville)), "a", "c")[2] == [2500, 500, 0]
 
 
 def test_the_longer_of_two_links_side_by_side_is_nobodys_path(testville, spoil):
-    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,999,,high,2026-01-01\nTST-T2,TST-b,TST-e")
+    spoil("links.csv", "TST-T2,TST-b,TST-e", "TST-T2,TST-a,TST-b,999,999,,,high,2026-01-01\nTST-T2,TST-b,TST-e")
     assert pair(compile_city(load_city(testville)), "a", "c") == (300, 2999, [2000, 999, 0])
 
 
@@ -113,9 +111,9 @@ def test_each_stretch_of_time_has_the_tariff_and_split_that_hold_in_it(testville
     assert table.version_at(0) is None
     assert (table.versions[0].fare_fen.max(), table.versions[1].fare_fen.max()) == (400 + 600, 450 + 600)
     one, two = len(pack_city(compile_city(load_city(testville)))), 7 * 7 * 4
-    add_version("2026-08-01", ("fare_fen = 300", "fare_fen = 340"))
+    add_version("2026-08-01")
     three = len(pack_city(compile_city(load_city(testville))))
-    assert two < three - one < 2 * two, "a further version adds its fares; distances and weights stand there once"
+    assert 0 < three - one < two, "a further version of known fares adds its head; every array stands there once"
 
 
 def test_tariffs_and_splits_change_on_days_of_their_own(testville, add_version):
@@ -176,7 +174,7 @@ def test_one_folder_gives_one_table(catalogue):
 
 def test_the_bytes_of_a_small_table_never_change(testville):
     digest = hashlib.sha256(pack_city(compile_city(load_city(testville)))).hexdigest()
-    known = "9c91726e67e37c07108d83ea204ed375ca9441656d43edca53efd684cc6e8a3a"
+    known = "2bd0aa1ed2a91bb975c3dbb4d893e122f520b2fd597df7943a7abbc11c0acb40"
     assert digest == known, "the layout, a tie-break or a rule of pricing changed: old ledgers name tables by these bytes"
 
 
@@ -225,7 +223,10 @@ def test_terms_for_one_pair_win_over_those_for_all(tmp_path, catalogue):
     from city_adapters.city_files import load_agreements
 
     text = (PACKAGED / "agreements" / "scheme-2015-01-01.toml").read_text(encoding="utf-8")
-    text += '\n[[terms]]\nissuer = "SHA"\nhost = "SZV"\ncommission_ppm = 500\nfee_fen = 0\nvisitors_earn = true\nconfidence = "high"\nas_of = 2026-01-01\n'
+    text += (
+        '\n[[terms]]\nissuer = "SHA"\nhost = "SZV"\ncommission_ppm = 500\nfee_fen = 0\nvisitors_earn = true\n'
+        'confidence = "high"\nas_of = 2026-01-01\n'
+    )
     (tmp_path / "scheme-2015-01-01.toml").write_text(text, encoding="utf-8")
     (agreement,) = load_agreements(tmp_path, catalogue.cities[0].days)
     table = compile_agreement(agreement, catalogue.member_numbers)
