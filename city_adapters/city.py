@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from city_adapters.agreed_shares import AgreedShares, contradictory_shares
 from city_adapters.findings import Finding, error, note, warning
 from city_adapters.network import Network, Station, contradictions
 from city_adapters.overrides import Overrides, contradictory_overrides
 from city_adapters.provenance import Provenance
 from city_adapters.service_day import ServiceDays
-from city_adapters.split_rule import SplitRule
+from city_adapters.split_rule import SplitRule, stray_lines
 from city_adapters.tariff import Tariff
 from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId
 
@@ -58,6 +59,7 @@ class City:
     examples: tuple[Example, ...]
     remarks: tuple[str, ...]
     overrides: tuple[Overrides, ...] = ()
+    agreed: tuple[AgreedShares, ...] = ()
 
     @property
     def stations(self) -> tuple[Station, ...]:
@@ -73,7 +75,7 @@ class City:
 def check(city: City) -> list[Finding]:
     """Say where the files of a folder, each well formed, contradict one another."""
     amended = (finding for overrides in city.overrides for finding in contradictory_overrides(city.network, overrides))
-    found = (_numbers(city), _ids(city), _operators(city), _charges(city), _examples(city), amended)
+    found = (_numbers(city), _ids(city), _operators(city), _charges(city), _examples(city), amended, _splits(city))
     return [*contradictions(city.network), *(finding for findings in found for finding in findings)]
 
 
@@ -109,6 +111,13 @@ def _operators(city: City) -> Iterable[Finding]:
                 f"{line.line_id} is run by operator {line.operator}, which operators.csv does not have",
                 "add it or correct it",
             )
+
+
+def _splits(city: City) -> Iterable[Finding]:
+    for rule in city.splits:
+        yield from stray_lines(city.network, rule)
+    for agreed in city.agreed:
+        yield from contradictory_shares(city.network, [operator.number for operator in city.operators], agreed)
 
 
 def _charges(city: City) -> Iterable[Finding]:
@@ -147,7 +156,7 @@ def unconfirmed(city: City) -> list[Finding]:
     return [
         *(note("city.toml", remark, ask) for remark in city.remarks),
         *(note(file, f"{what} is {known.confidence}", ask) for file, what, known in _values(city) if not known.confidence.is_firm),
-        *(note(file, f"{count} of {of} {what} are unconfirmed", ask) for file, what, count, of in _counts(city.network) if count),
+        *(note(file, f"{count} of {of} {what} are unconfirmed", ask) for file, what, count, of in _counts(city) if count),
         *open_ends,
     ]
 
@@ -163,13 +172,18 @@ def _values(city: City) -> Iterable[tuple[str, str, Provenance]]:
             yield tariff.file, "the ride time limit", tariff.ride_time.provenance
     for rule in city.splits:
         yield rule.file, "the split rule", rule.provenance
+        if rule.station_weights:
+            yield rule.file, "what a split gives to entry and exit stations", rule.station_weights.provenance
     for operator in city.operators:
         yield "operators.csv", f"{operator.name_en} as a beneficiary", operator.provenance
 
 
-def _counts(network: Network) -> Iterable[tuple[str, str, int, int]]:
+def _counts(city: City) -> Iterable[tuple[str, str, int, int]]:
     """The values that come by the hundred: file, what they are, how many are unconfirmed, of how many."""
+    network = city.network
+    agreed = [(table.file, "agreed shares", [row.provenance.confidence for row in table.rows]) for table in city.agreed]
     for file, what, values in (
+        *agreed,
         ("stations.csv", "English names", [station.name_en_confidence for station in network.stations]),
         ("stations.csv", "station positions", [station.position.confidence for station in network.stations]),
         ("lines.csv", "operators of lines", [line.operator_confidence for line in network.lines]),
