@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from city_adapters.agreed_shares import AgreedShares, with_agreed
-from city_adapters.network import Link, Network, Transfer
-from city_adapters.paths import Int32s, Int64s, Track, shortest_paths, sums_along
+from city_adapters.charge_paths import charge_paths, cheapest_cut
+from city_adapters.network import Network
+from city_adapters.paths import Int32s, Int64s
 from city_adapters.split_rule import SplitRule
 from city_adapters.split_weights import split_weights
 from city_adapters.tariff import Charge, Tariff
@@ -68,9 +69,9 @@ def charge_pairs(
     agreed: AgreedShares | None = None,
 ) -> StationPairs:
     """Price the pairs that the lines of one charge join, by that charge alone, and weigh who earned them."""
-    lines = _lines_of(network, tariff, charge)
-    fare_fen, distance_m = _priced(network, charge, lines)
-    earned = split_weights(network, operators, split, lines)
+    priced = charge_paths(network, tariff, charge)
+    fare_fen, distance_m = priced.fare_fen, priced.distance_m
+    earned = split_weights(network, operators, split, priced.lines)
     weights, *of_periods = (
         np.where((fare_fen >= 0)[:, :, None], with_agreed(weights, agreed, network.rows, operators), 0)
         for weights in earned.of_periods
@@ -85,62 +86,6 @@ def narrow(values: Int64s) -> Int32s:
     kept = np.ascontiguousarray(values, dtype="<i4")
     kept.flags.writeable = False
     return kept
-
-
-def _lines_of(network: Network, tariff: Tariff, charge: Charge) -> frozenset[str]:
-    named = {line for other in tariff.charges for line in other.lines}
-    return frozenset(charge.lines or (line.line_id for line in network.lines if line.line_id not in named))
-
-
-def _priced(network: Network, charge: Charge, lines: frozenset[str]) -> tuple[Int64s, Int64s]:
-    """Fare and metres of each pair along the shortest track of these lines, -1 where they do not join it."""
-    pieces = _pieces(network, lines)
-    ends = np.array([piece.ends for piece in pieces], dtype=np.int64).reshape(-1, 2)
-    metres = np.array([piece.metres for piece in pieces], dtype=np.int64)
-    paths = shortest_paths(Track(len(network.stations), ends, metres))
-    fares = charge.fares(np.maximum(paths.metres, 0), sums_along(paths, _metres_by_class(pieces, charge.rate_classes)))
-    served = np.array([not lines.isdisjoint(network.lines_at[station.station_id]) for station in network.stations])
-    reached = (paths.metres >= 0) & np.logical_and.outer(served, served)
-    return np.where(reached, fares, -1), np.where(reached, paths.metres, -1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Track between two neighbouring rows: its metres, and all links that have just these; none where riders walk."""
-
-    ends: tuple[int, int]
-    metres: int
-    links: tuple[Link, ...]
-
-
-def _pieces(network: Network, lines: frozenset[str]) -> list[_Piece]:
-    """Of links between the same two stations the shortest is the track; a walk that fares run through has no metres."""
-    beside: dict[tuple[int, int], list[Link]] = {}
-    for link in network.links:
-        if link.line_id in lines:
-            beside.setdefault(_ends(network, link), []).append(link)
-    pieces = {}
-    for ends, links in beside.items():
-        metres = min(link.distance_m for link in links)
-        pieces[ends] = _Piece(ends, metres, tuple(link for link in links if link.distance_m == metres))
-    for change in network.transfers:
-        if change.joins_fares and change.from_id != change.to_id and {change.from_line, change.to_line} <= lines:
-            ends = _ends(network, change)
-            pieces[ends] = _Piece(ends, 0, ())
-    return [pieces[ends] for ends in sorted(pieces)]
-
-
-def _ends(network: Network, between: Link | Transfer) -> tuple[int, int]:
-    first, second = sorted((network.rows[between.from_id], network.rows[between.to_id]))
-    return first, second
-
-
-def _metres_by_class(pieces: list[_Piece], rate_classes: tuple[str, ...]) -> Int64s:
-    metres = np.zeros((len(pieces), len(rate_classes)), dtype=np.int64)
-    for at, piece in enumerate(pieces):
-        if rate_classes and piece.links:
-            metres[at, rate_classes.index(piece.links[0].rate_class)] = piece.metres
-    return metres
 
 
 def _filled(pairs: StationPairs, other: StationPairs) -> StationPairs:
@@ -165,7 +110,7 @@ def _joined(pairs: StationPairs) -> StationPairs:
     before = (pairs.weights, *pairs.period_weights)
     weights = [held.copy() for held in before]
     for origin, end in np.argwhere(pairs.fare_fen < 0):
-        cut = _cut(pairs, origin, end) if origin < end else -1
+        cut = cheapest_cut(pairs.fare_fen, pairs.distance_m, origin, end) if origin < end else -1
         if cut < 0:
             continue
         for start, stop in ((origin, end), (end, origin)):
@@ -175,16 +120,6 @@ def _joined(pairs: StationPairs) -> StationPairs:
             for held, new in zip(before, weights, strict=True):
                 new[start, stop] = _points(pairs.fare_fen, held, start, cut) + _points(pairs.fare_fen, held, cut, stop)
     return StationPairs(fare_fen, distance_m, weights[0], tuple(weights[1:]), marked)
-
-
-def _cut(pairs: StationPairs, origin: int, end: int) -> int:
-    """Find the station where two priced parts cost least together, -1 where there is none."""
-    cuts = np.flatnonzero((pairs.fare_fen[origin] >= 0) & (pairs.fare_fen[:, end] >= 0))
-    if not len(cuts):
-        return -1
-    fares = pairs.fare_fen[origin, cuts] + pairs.fare_fen[cuts, end]
-    metres = pairs.distance_m[origin, cuts] + pairs.distance_m[cuts, end]
-    return int(cuts[np.lexsort((cuts, metres, fares))[0]])
 
 
 def _points(fare_fen: Int64s, weights: Int64s, origin: int, end: int) -> Int64s:
