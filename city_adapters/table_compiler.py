@@ -14,6 +14,7 @@ from city_adapters.city import City
 from city_adapters.day_hours import DayType
 from city_adapters.discount import PERCENT_PPM, Discount
 from city_adapters.network import TransferKind
+from city_adapters.overridden_rows import overridden_rows
 from city_adapters.overrides import Overrides
 from city_adapters.paths import Int64s
 from city_adapters.split_rule import SplitRule
@@ -72,7 +73,7 @@ def compile_city(city: City) -> CityTable:
         station_numbers=narrow(np.array([station.number for station in city.stations], dtype=np.int64)),
         station_ids=tuple(station.station_id for station in city.stations),
         beneficiaries=operators,
-        versions=tuple(_version(city, operators, areas, in_force) for in_force in _stretches(city)),
+        versions=tuple(_version(city, operators, areas, held) for held in _stretches(city)),
         gate_areas=areas,
         walks=tuple(
             Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
@@ -118,18 +119,19 @@ def _stretches(city: City) -> Iterator[_InForce]:
     dated: Sequence[Dated] = [*city.tariffs, *city.splits, *city.overrides, *city.agreed]
     edges = sorted({edge for one in dated for edge in (one.validity.from_us, one.validity.to_us)})
     for begin, end in pairwise(edges):
-        tariff, split = _in_force(city.tariffs, begin), _in_force(city.splits, begin)
+        tariff, split = in_force(city.tariffs, begin), in_force(city.splits, begin)
         if tariff is not None and split is not None:
-            overrides, agreed = _in_force(city.overrides, begin), _in_force(city.agreed, begin)
+            overrides, agreed = in_force(city.overrides, begin), in_force(city.agreed, begin)
             yield _InForce(tariff, split, overrides, agreed, Validity(begin, end))
 
 
-def _in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
+def in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
+    """Find the version of one thing that holds at a moment, if there is one."""
     return next((one for one in versions if one.validity.from_us <= at_us < one.validity.to_us), None)
 
 
-def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> TariffVersion:
-    tariff, split, overrides, agreed, stretch = in_force
+def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], held: _InForce) -> TariffVersion:
+    tariff, split, overrides, agreed, stretch = held
     pairs = _with_areas(city, operators, areas, tariff, split, agreed)
     if overrides is not None:
         _override(pairs.fare_fen, city, areas, tariff, overrides)
@@ -181,26 +183,10 @@ def _with_areas(
 
 
 def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: Tariff, overrides: Overrides) -> None:
-    """Put official fares in place of the rule's, both ways: at every gate of two stations, or between two lines' own gates.
-
-    Gates of a line that has a charge of its own keep that charge unless a row names them.
-    """
-    apart = {line for charge in tariff.charges for line in charge.lines}
-    rows_at: dict[tuple[int, str], int] = {}
-    open_rows = {row: [row] for row in range(len(city.stations))}
-    for at, area in enumerate(areas, len(city.stations)):
-        rows_at[area.station_row, area.line_id] = at
-        if area.line_id not in apart:
-            open_rows[area.station_row].append(at)
-    for row in sorted(overrides.rows, key=lambda row: row.is_narrowed):
-        one, other = city.network.rows[row.from_id], city.network.rows[row.to_id]
-        ends = open_rows[one], open_rows[other]
-        if row.is_narrowed:
-            ends = [rows_at.get((one, row.from_line), one)], [rows_at.get((other, row.to_line), other)]
-            if ends == ([one], [other]):
-                continue  # neither line has gates of its own: nothing tells these rides from others
-        fare_fen[np.ix_(*ends)] = row.fare_fen
-        fare_fen[np.ix_(*reversed(ends))] = row.fare_fen
+    """Put official fares in place of the rule's, both ways."""
+    for placed in overridden_rows(city.network, areas, tariff, overrides):
+        fare_fen[np.ix_(*placed.ends)] = placed.override.fare_fen
+        fare_fen[np.ix_(*reversed(placed.ends))] = placed.override.fare_fen
 
 
 def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:

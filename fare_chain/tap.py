@@ -71,6 +71,14 @@ class Category(IntEnum):
     SENIOR = 2
 
 
+def category_named(name: str) -> Category:
+    """Find a category by its name in any case; Malformed lists the names."""
+    known = {category.name.lower(): category for category in Category}
+    if name.strip().lower() not in known:
+        raise Malformed(f"{name!r} is no category: give one of {', '.join(known)}")
+    return known[name.strip().lower()]
+
+
 class TapFlag(IntFlag):
     """What a later reader should know of the decision."""
 

@@ -100,19 +100,39 @@ def fare(
     destination: Annotated[str, typer.Argument(metavar="TO", help="Station id: SHA-huaqiao")],
     at: Annotated[str | None, typer.Option(help="Moment of entry, ISO 8601 with offset; now without it")] = None,
     issuer: Annotated[str | None, typer.Option(help="The rider's city; the host without it")] = None,
+    category: Annotated[str, typer.Option(help="What the issuer attests: adult, student or senior")] = "adult",
+    step: Annotated[int, typer.Option(help="Step of the issuer's month that the credential attests; 0 for none")] = 0,
+    from_line: Annotated[str, typer.Option(help="Enter by this line's own gates: SHA-LMAGLEV")] = "",
+    to_line: Annotated[str, typer.Option(help="Leave by this line's own gates")] = "",
+    minutes: Annotated[int, typer.Option(help="How long the ride lasts in each city")] = 0,
+    explain: Annotated[bool, typer.Option("--explain", help="Everything needed to recompute it by hand")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw the paths on the city's map into this file")] = None,
+    cities: Annotated[Path | None, typer.Option(help="Folder of city folders; the packaged ones without it")] = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Quote one ride: its fare, who earns it, and what the cities owe each other for it."""
+    """Quote one ride: its fare, who earns it, and what the cities owe each other for it; or explain all of that."""
     from city_adapters.catalogue import load_catalogue
+    from fare_chain.tap import category_named
+    from settlement.explanation.explained import explain_all
+    from settlement.explanation.picture import picture
+    from settlement.explanation.words import in_words
+    from settlement.hosted_rides import AskedRide, hosted_rides
+    from settlement.pinned_cities import PinnedCities
     from settlement.quotes import quote
 
-    moment = _moment_us(at)
-    told = quote(load_catalogue(cache=tables_cache(cache)), origin, destination, at_us=moment, issuer=issuer)
-    if as_json:
-        print(json.dumps(told.to_json(), ensure_ascii=False))
+    asked = AskedRide(
+        origin, destination, _moment_us(at), issuer, category_named(category), step, from_line, to_line, minutes
+    )
+    pinned = PinnedCities(load_catalogue(cities, tables_cache(cache)))
+    if svg is not None:
+        _write(svg, picture(explain_all(hosted_rides(pinned, asked), pinned), pinned.catalogue))
+    if explain:
+        explained = explain_all(hosted_rides(pinned, asked), pinned)
+        print(json.dumps(explained.to_json(), ensure_ascii=False) if as_json else "\n".join(in_words(explained)))
     else:
-        print("\n".join(told.to_lines()))
+        told = quote(pinned, asked)
+        print(json.dumps(told.to_json(), ensure_ascii=False) if as_json else "\n".join(told.to_lines()))
 
 
 def fares_check(
@@ -164,6 +184,13 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise Unknown(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Unknown(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _second(text: str | None) -> int | None:

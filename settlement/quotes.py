@@ -1,25 +1,20 @@
-"""Quote one ride: fare, split and what the cities owe each other for it, from the same tables that clearing reads."""
+"""Quote one ride: fare, split and what the cities owe each other for it, by the same steps that clearing takes."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from city_adapters.catalogue import Catalogue
-from city_adapters.city import City
-from city_adapters.table_compiler import compile_agreement
-from city_adapters.table_packing import pack_city
-from city_adapters.tables import CityTable, TariffVersion
-from fare_chain.errors import Conflict, Unknown
-from fare_chain.hashing import sha256
+from city_adapters.tables import Funder
+from fare_chain.tap import Category
+from settlement.hosted_rides import AskedRide, HostedRide, hosted_rides
+from settlement.pinned_cities import PinnedCities
 
 _PPM = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class QuotedShare:
-    """One beneficiary's part: `weight` of the pair's total (metres), and the fen that are its own before the draw."""
+    """One beneficiary's part: `weight` of the pair's total, and the fen that are its own before the draw."""
 
     name: str
     name_zh: str
@@ -28,17 +23,39 @@ class QuotedShare:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotedOverride:
+    """An official fare that stands in place of the rule's, and where it is written."""
+
+    fare_fen: int
+    reason: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
-    """One ride priced; money in fen. What the shares' floors leave over is drawn, at most a fen a beneficiary."""
+    """One host's ride priced; money in fen. What the shares' floors leave over is drawn, at most a fen a beneficiary.
+
+    `fare_fen` is what the host earns, `rider_pays_fen` what the rider pays; `rule_fen` is what distance and tariff alone would
+    give, None where the folder in force is not at hand.
+    """
 
     from_id: str
     to_id: str
     host: str
     issuer: str
     at: str
+    category: str
+    step: int
     tariff: str
     distance_m: int
+    nominal_fen: int
+    discount_fen: int
+    funder: str
+    surcharge_fen: int
     fare_fen: int
+    rider_pays_fen: int
+    rule_fen: int | None
+    override: QuotedOverride | None
     shares: tuple[QuotedShare, ...]
     drawn_fen: int
     commission_fen: int
@@ -48,26 +65,25 @@ class Quote:
 
     def to_json(self) -> dict[str, Any]:
         """The quote under stable names."""
-        told = {name: getattr(self, name) for name in self.__slots__ if name not in ("from_id", "to_id", "shares", "unconfirmed")}
-        shares = [{name: getattr(share, name) for name in QuotedShare.__slots__} for share in self.shares]
-        return {
-            "from": self.from_id,
-            "to": self.to_id,
-            **told,
-            "fare_yuan": yuan(self.fare_fen),
-            "shares": shares,
-            "unconfirmed": list(self.unconfirmed),
-        }
+        told = asdict(self)
+        return {"from": told.pop("from_id"), "to": told.pop("to_id"), **told, "fare_yuan": yuan(self.fare_fen)}
 
     def to_lines(self) -> list[str]:
         """The quote for people."""
         total = sum(share.weight for share in self.shares)
-        lines = [
-            f"{self.from_id} -> {self.to_id}: {yuan(self.fare_fen)} yuan for {self.distance_m:,} m, {self.tariff}",
-            *(
-                f"  {share.name}: {share.weight:,} of {total:,}, {share.floor_fen} fen" + (" or one more" if self.drawn_fen else "")
-                for share in self.shares
-            ),
+        lines = [f"{self.from_id} -> {self.to_id}: {yuan(self.rider_pays_fen)} yuan for {self.distance_m:,} m, {self.tariff}"]
+        if self.discount_fen or self.surcharge_fen:
+            lines.append(
+                f"  {yuan(self.nominal_fen)} yuan, less {yuan(self.discount_fen)} (borne by {self.funder}), "
+                f"plus {yuan(self.surcharge_fen)} for the time; the host earns {yuan(self.fare_fen)}"
+            )
+        if self.override is not None and self.rule_fen is not None:
+            lines.append(
+                f"  official fare ({self.override.reason}, {self.override.place}); the rule alone gives {yuan(self.rule_fen)}"
+            )
+        lines += [
+            f"  {share.name}: {share.weight:,} of {total:,}, {share.floor_fen} fen" + (" or one more" if self.drawn_fen else "")
+            for share in self.shares
         ]
         if self.issuer != self.host:
             lines.append(
@@ -77,42 +93,99 @@ class Quote:
         return lines + [f"  unconfirmed: {text}" for text in self.unconfirmed]
 
 
-def quote(catalogue: Catalogue, from_id: str, to_id: str, *, at_us: int, issuer: str | None = None) -> Quote:
-    """Quote a ride of one host; Unknown for a station or city that is not here, Conflict where two cities would price it."""
-    host, start = catalogue.station(from_id)
-    other, end = catalogue.station(to_id)
-    if host.number != other.number:
-        raise Conflict(
-            f"{from_id} is {host.slug}'s and {to_id} {other.slug}'s, and each city prices its own ride: "
-            "quote from and to the station where the rider changes networks, one city at a time"
-        )
-    table = catalogue.table(host.slug)
-    version = table.version_at(at_us)
-    if version is None:
-        raise Unknown(f"{host.slug} has no tariff in force at that moment")
-    pair = tuple(table.rows([start.number, end.number]))
-    fare_fen = int(version.fare_fen[pair])
-    if fare_fen < 0:
-        raise Unknown(f"{host.slug} has no fare from {from_id} to {to_id}")
-    payer = host if issuer is None else catalogue.city(issuer)
-    commission_fen, fee_fen = _charges(catalogue, payer, host, fare_fen, at_us)
-    shares = _shares(host, table, version, pair, fare_fen)
+@dataclass(frozen=True, slots=True)
+class JoinedQuote:
+    """A ride over a border: the sum of the tariffs of two cities, cut at the station where they meet."""
+
+    legs: tuple[Quote, ...]
+
+    @property
+    def fare_fen(self) -> int:
+        """What both hosts earn."""
+        return sum(leg.fare_fen for leg in self.legs)
+
+    @property
+    def rider_pays_fen(self) -> int:
+        """What the rider pays."""
+        return sum(leg.rider_pays_fen for leg in self.legs)
+
+    def to_json(self) -> dict[str, Any]:
+        """The quote under stable names."""
+        first, last = self.legs[0], self.legs[-1]
+        return {
+            "from": first.from_id,
+            "to": last.to_id,
+            "issuer": first.issuer,
+            "at": first.at,
+            "fare_fen": self.fare_fen,
+            "fare_yuan": yuan(self.fare_fen),
+            "rider_pays_fen": self.rider_pays_fen,
+            "legs": [leg.to_json() for leg in self.legs],
+        }
+
+    def to_lines(self) -> list[str]:
+        """The quote for people."""
+        parts = " + ".join(f"{yuan(leg.rider_pays_fen)} ({leg.host})" for leg in self.legs)
+        first, last = self.legs[0], self.legs[-1]
+        head = f"{first.from_id} -> {last.to_id}: {yuan(self.rider_pays_fen)} yuan = {parts}, each city's tariff for its own part"
+        return [head, *(line for leg in self.legs for line in leg.to_lines())]
+
+
+def quote(pinned: PinnedCities, asked: AskedRide) -> Quote | JoinedQuote:
+    """Quote what is asked; refused as `hosted_rides` says."""
+    legs = tuple(quoted(ride, pinned) for ride in hosted_rides(pinned, asked))
+    return legs[0] if len(legs) == 1 else JoinedQuote(legs)
+
+
+def quoted(ride: HostedRide, pinned: PinnedCities) -> Quote:
+    """Show one host's ride as a quote: what a draw decides is left open."""
+    one, (start, end) = ride.one, ride.station_ids
+    nominal_fen, discount_fen = int(one.fares.nominal_fen[0]), int(one.discounts.discount_fen[0])
+    surcharge_fen = int(one.fares.surcharge_fen[0])
+    parts, official = ride.price_parts(pinned), ride.override()
+    shares = _shares(ride)
     return Quote(
-        from_id=str(start.station_id),
-        to_id=str(end.station_id),
-        host=str(host.slug),
-        issuer=str(payer.slug),
-        at=datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat(),
-        tariff=version.name,
-        distance_m=int(version.distance_m[pair]),
-        fare_fen=fare_fen,
+        from_id=start,
+        to_id=end,
+        host=ride.table.slug,
+        issuer=ride.issuer,
+        at=datetime.fromtimestamp(ride.entered_at_us // 1_000_000, UTC).isoformat(),
+        category=Category(int(one.rides.entries["category"][0])).name.lower(),
+        step=int(one.rides.entries["entitlement"][0]),
+        tariff=ride.version.name,
+        distance_m=int(one.fares.distance_m[0]),
+        nominal_fen=nominal_fen,
+        discount_fen=discount_fen,
+        funder=Funder(int(one.discounts.funder[0])).name.lower().replace("_", " "),
+        surcharge_fen=surcharge_fen,
+        fare_fen=one.fare_fen,
+        rider_pays_fen=nominal_fen + surcharge_fen - discount_fen,
+        rule_fen=sum(part.fare_fen for part in parts) if parts else None,
+        override=QuotedOverride(official[1].fare_fen, official[1].reason, f"{official[0].file}:{official[1].line}")
+        if official
+        else None,
         shares=shares,
-        drawn_fen=fare_fen - sum(share.floor_fen for share in shares),
-        commission_fen=commission_fen,
-        fee_fen=fee_fen,
-        table_hash=sha256(pack_city(table)).hex(),
-        unconfirmed=host.unconfirmed,
+        drawn_fen=one.fare_fen - sum(share.floor_fen for share in shares),
+        commission_fen=one.fare_fen * commission_ppm(ride) // _PPM,
+        fee_fen=int(one.charges.fee_fen[0]),
+        table_hash=table_hash(ride).hex(),
+        unconfirmed=ride.city.unconfirmed if ride.city else (),
     )
+
+
+def commission_ppm(ride: HostedRide) -> int:
+    """The millionths of the fare that the host owes the issuer by the agreement in force; 0 for its own rider."""
+    taps = ride.one.rides.entries
+    host, issuer = int(taps["host"][0]), int(taps["issuer"][0])
+    if host == issuer:
+        return 0
+    terms = ride.rules.agreements[ride.one.agreement]
+    return int(terms.commission_ppm[terms.members.index(issuer), terms.members.index(host)])
+
+
+def table_hash(ride: HostedRide) -> bytes:
+    """The SHA-256 by which the ledger would name the host's table."""
+    return next(pin.sha256 for pin in ride.rules.pins if pin.table is ride.table)
 
 
 def yuan(fen: int) -> str:
@@ -120,25 +193,11 @@ def yuan(fen: int) -> str:
     return f"{fen // 100}.{fen % 100:02d}"
 
 
-def _shares(host: City, table: CityTable, version: TariffVersion, pair: tuple[Any, ...], fare_fen: int) -> tuple[QuotedShare, ...]:
-    weights = version.weights[(0, *pair)].astype(np.int64)
-    total = int(weights.sum())
-    operators = {operator.number: operator for operator in host.operators}
+def _shares(ride: HostedRide) -> tuple[QuotedShare, ...]:
+    total = int(ride.one.weights.sum())
+    names = {operator.number: (operator.name_en, operator.name_zh) for operator in ride.city.operators} if ride.city else {}
     return tuple(
-        QuotedShare(operators[number].name_en, operators[number].name_zh, int(weight), fare_fen * int(weight) // total)
-        for number, weight in zip(table.beneficiaries, weights, strict=True)
+        QuotedShare(*names.get(number, (f"beneficiary {number}", "")), int(weight), ride.one.fare_fen * int(weight) // total)
+        for number, weight in zip(ride.table.beneficiaries, ride.one.weights, strict=True)
         if weight
     )
-
-
-def _charges(catalogue: Catalogue, issuer: City, host: City, fare_fen: int, at_us: int) -> tuple[int, int]:
-    """Commission and fee of a visitor's ride under the agreement in force; nothing for a city's own rider."""
-    if issuer.number == host.number:
-        return 0, 0
-    tables = [compile_agreement(agreement, catalogue.member_numbers) for agreement in catalogue.agreements]
-    held = [table for table in tables if table.valid_from_us <= at_us]
-    if not held:
-        raise Unknown("no agreement between the cities was in force at that moment")
-    terms = max(held, key=lambda table: table.valid_from_us)
-    pair = tuple(np.searchsorted(terms.members, [issuer.number, host.number]))
-    return fare_fen * int(terms.commission_ppm[pair]) // _PPM, int(terms.fee_fen[pair])

@@ -46,7 +46,7 @@ def apportion_fares(fares: Fares, amount_fen: Fens, between: Between, rules: Rul
     for number in np.flatnonzero(np.bincount(fares.tariff)):
         tariff = rules.tariffs[number]
         rows = np.flatnonzero(fares.tariff == number)
-        weights = _weights(fares, between, tariff, rows, rules)
+        weights = weights_of(fares, between, tariff, rows, rules)
         amount = apportion(amount_fen[rows], weights, draw[rows])
         ride, part = np.nonzero(weights)
         shares = np.zeros(len(ride), SHARE_DTYPE)
@@ -56,7 +56,7 @@ def apportion_fares(fares: Fares, amount_fen: Fens, between: Between, rules: Rul
     return pick(together, np.argsort(together["journey"], kind="stable"))
 
 
-def _weights(fares: Fares, between: Between, tariff: Tariff, rows: Rows, rules: Rules) -> Int64 | Int32:
+def weights_of(fares: Fares, between: Between, tariff: Tariff, rows: Rows, rules: Rules) -> Int64 | Int32:
     """The weights of these rides: of their pair and set, or added up along the path that their marker taps prove."""
     start, end, chosen = fares.from_row[rows], fares.to_row[rows], fares.weight_set[rows]
     version = tariff.version

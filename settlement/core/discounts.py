@@ -32,15 +32,15 @@ def discount(rides_from: Records, fares: Fares, rules: Rules) -> Discounts:
     """
     taken, funder = (np.zeros(len(fares), np.int64) for _ in range(2))
     if any(tariff.version.concessions for tariff in rules.tariffs):
-        earns = _earns(rides_from, rules)
+        earning = earns(rides_from, rules)
         for number, tariff in enumerate(rules.tariffs):
             if not tariff.version.concessions:
                 continue
-            rows = np.flatnonzero((fares.tariff == number) & earns)
+            rows = np.flatnonzero((fares.tariff == number) & earning)
             hours = local_hours(tariff.city.calendar, column(rides_from, "tapped_at_us")[rows])
             who = rides_from["category"][rows], rides_from["entitlement"][rows]
             for concession in reversed(tariff.version.concessions):
-                fits = rows[_suits(concession, *who) & hours.within(concession)]
+                fits = rows[suits(concession, *who) & hours.within(concession)]
                 nominal = fares.nominal_fen[fits]
                 taken[fits] = nominal - nominal * concession.pays_ppm // _PPM
                 funder[fits] = concession.funder
@@ -53,19 +53,20 @@ def earned_fen(fares: Fares, discounts: Discounts) -> Fens:
     return fares.nominal_fen + fares.surcharge_fen - borne
 
 
-def _earns(rides_from: Records, rules: Rules) -> Mask:
+def earns(rides_from: Records, rules: Rules) -> Mask:
     """Mark the rides that the host's discounts are for: its own riders', and visitors' where the agreement says so."""
     host, issuer = column(rides_from, "host"), column(rides_from, "issuer")
-    earns: Mask = host == issuer
+    earning: Mask = host == issuer
     agreement = rules.agreement_at(column(rides_from, "tapped_at_us"))
     for number, terms in enumerate(rules.agreements):
         parties = (agreement == number) & np.isin(host, terms.members) & np.isin(issuer, terms.members)
         rows = np.flatnonzero(parties)
         places = np.searchsorted(terms.members, issuer[rows]), np.searchsorted(terms.members, host[rows])
-        earns[rows] = terms.visitors_earn[places] == 1
-    return earns
+        earning[rows] = terms.visitors_earn[places] == 1
+    return earning
 
 
-def _suits(concession: Concession, category: Int64, entitlement: Int64) -> Mask:
-    suits: Mask = ((concession.categories >> category.astype(np.int64)) & 1 == 1) & (entitlement >= concession.least_step)
-    return suits
+def suits(concession: Concession, category: Int64, entitlement: Int64) -> Mask:
+    """Mark the riders whom a concession is for, whatever the hour: by attested category and step."""
+    fits: Mask = ((concession.categories >> category.astype(np.int64)) & 1 == 1) & (entitlement >= concession.least_step)
+    return fits
