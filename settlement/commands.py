@@ -121,9 +121,7 @@ def fare(
     from settlement.pinned_cities import PinnedCities
     from settlement.quotes import quote
 
-    asked = AskedRide(
-        origin, destination, _moment_us(at), issuer, category_named(category), step, from_line, to_line, minutes
-    )
+    asked = AskedRide(origin, destination, _moment_us(at), issuer, category_named(category), step, from_line, to_line, minutes)
     pinned = PinnedCities(load_catalogue(cities, tables_cache(cache)))
     if svg is not None:
         _write(svg, picture(explain_all(hosted_rides(pinned, asked), pinned), pinned.catalogue))

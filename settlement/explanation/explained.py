@@ -167,4 +167,6 @@ def _remarks(ride: HostedRide) -> tuple[str, ...]:
         return ride.facts.unconfirmed
     if ride.city is None:
         return ("the host's folder is not at hand: price path, band, official fare and paths are not told",)
-    return ("the host's folder now gives another table: price path, band, official fare and paths are not told, the rest is as it was",)
+    return (
+        "the host's folder now gives another table: price path, band, official fare and paths are not told, the rest is as it was",
+    )

@@ -45,7 +45,8 @@ def _price(told: Explanation) -> Iterator[str]:
         yield from _part(part, whole=len(price.parts) == 1)
     if price.override is not None and price.rule_fen is not None:
         row = price.override
-        yield f"  official fare {yuan(row.fare_fen)} in place of the rule's {yuan(price.rule_fen)}: {row.reason} ({row.file}:{row.line})"
+        stands = f"official fare {yuan(row.fare_fen)} in place of the rule's {yuan(price.rule_fen)}"
+        yield f"  {stands}: {row.reason} ({row.file}:{row.line})"
 
 
 def _part(part: ExplainedPart, *, whole: bool) -> Iterator[str]:
@@ -102,7 +103,8 @@ def _path(number: int, path: ExplainedPath) -> Iterator[str]:
     yield f"  path {number}: {_percent(path.probability)}, {path.metres:,} m, {changes}{cost}: {metres}"
     for leg in path.legs:
         stops = len(leg.stations) - 1
-        yield f"    {leg.name_zh} {leg.name_en}: {_name(leg.stations[0])} -> {_name(leg.stations[-1])}, {stops} stop{'' if stops == 1 else 's'}"
+        way = f"{_name(leg.stations[0])} -> {_name(leg.stations[-1])}"
+        yield f"    {leg.name_zh} {leg.name_en}: {way}, {stops} stop{'' if stops == 1 else 's'}"
 
 
 def _shares(told: Explanation) -> Iterator[str]:
@@ -115,13 +117,18 @@ def _shares(told: Explanation) -> Iterator[str]:
     if told.commission is not None:
         terms = told.commission
         drawn = "" if terms.fen is None else f", drawn {terms.fen} fen at point {terms.point}"
-        yield f"  commission of {terms.ppm} ppm to {told.issuer}: {terms.expected_fen} fen{drawn}; fee to the scheme {terms.fee_fen} fen"
+        owed = f"commission of {terms.ppm} ppm to {told.issuer}: {terms.expected_fen} fen{drawn}"
+        yield f"  {owed}; fee to the scheme {terms.fee_fen} fen"
 
 
 def _share(share: ExplainedShare) -> str:
     where = " or ".join(f"{begin:,} to {end - 1:,}" for begin, end in share.one_more_where_point_in)
     drawn = "" if share.fen is None else f"; got {share.fen}"
-    return f"weight {share.weight:,}, {share.expected_fen} fen, {share.floor_fen}" + (f" or one more at points {where}" if where else "") + drawn
+    return (
+        f"weight {share.weight:,}, {share.expected_fen} fen, {share.floor_fen}"
+        + (f" or one more at points {where}" if where else "")
+        + drawn
+    )
 
 
 def _hashes(told: Explanation) -> Iterator[str]:

@@ -1,0 +1,224 @@
+"""A ride's paths drawn over its cities' networks, as SVG: lines in muted colours, paths as wide as they are probable.
+
+Values in, text out; the same values give the same bytes. The picture has no scripts and asks nothing of a network.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from xml.sax.saxutils import escape, quoteattr
+
+from city_adapters.map_labels import Label, LabelBoard, PlacedLabel, Segment, second_size
+from city_adapters.map_legend import INK, MUTED_INK, Legend, legend_lines, operator_colour
+from city_adapters.map_view import Frame, Point, View, view_of
+from city_adapters.network import Network, Station
+
+WIDTH, HEIGHT, PANEL = 1280, 800, 400
+MAP = Frame(0, 0, WIDTH - PANEL, HEIGHT)
+INSET = Frame(16, HEIGHT - 176, 210, 160)
+PAPER, BORDER = "#FFFFFF", "#C00000"
+WHOLE = 100_000_000
+FONTS = "font-family=\"'Noto Sans CJK SC','Noto Sans SC','Microsoft YaHei','PingFang SC',sans-serif\""
+THIN, WIDE = 4.0, 9.0
+"""A path of no probability has the width THIN, a certain one WIDE more."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapLeg:
+    """A part of a path on one line; a blank line is a walk. `operator` numbers the legend's operators."""
+
+    line_id: str
+    operator: int
+    stations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapPath:
+    """One path and its probability, in parts of a hundred million."""
+
+    parts: int
+    legs: tuple[MapLeg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathMap:
+    """All that a picture shows: networks side by side, paths of the clearing, the price path, and where networks meet."""
+
+    networks: tuple[Network, ...]
+    paths: tuple[MapPath, ...]
+    price_path: tuple[tuple[str, ...], ...]
+    start: str
+    end: str
+    borders: tuple[tuple[str, str], ...]
+    legend: Legend
+
+
+def draw(drawn: PathMap) -> str:
+    """Draw a picture of WIDTH by HEIGHT units as one SVG document."""
+    stations: dict[str, Station] = {station.station_id: station for network in drawn.networks for station in network.stations}
+    ridden = [*(name for path in drawn.paths for leg in path.legs for name in leg.stations), *_flat(drawn.price_path)]
+    view = view_of([stations[name] for name in (*ridden, drawn.start, drawn.end)], MAP, margin=120)
+    at = {name: view.place(station) for name, station in stations.items()}
+    flows = _flows(drawn.paths)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" {FONTS}>',
+        f"<title>{escape(drawn.legend.title_zh)} {escape(drawn.legend.title_en)}</title>",
+        f'<defs><clipPath id="map"><rect width="{_n(MAP.width)}" height="{HEIGHT}"/></clipPath></defs>',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{PAPER}"/>',
+        '<g clip-path="url(#map)">',
+        *_network_lines(drawn.networks, at, 2.4),
+        *_flow_lines(flows, at),
+        *_price_lines(drawn.price_path, at),
+        *_stops(drawn, stations, at, flows),
+        "</g>",
+        *_inset(drawn, view),
+        *legend_lines(drawn.legend, Frame(MAP.width, 0, PANEL, HEIGHT)),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+Hop = tuple[str, str, str, int]
+"""Two stations in the order of their ids, the line between them and its operator in the legend."""
+
+
+def _flows(paths: Sequence[MapPath]) -> dict[Hop, int]:
+    """How probable it is that the rider goes over each hop, whichever way."""
+    flows: dict[Hop, int] = {}
+    for path in paths:
+        for leg in path.legs:
+            for one, other in pairwise(leg.stations):
+                hop = min(one, other), max(one, other), leg.line_id, leg.operator
+                flows[hop] = flows.get(hop, 0) + path.parts
+    return dict(sorted(flows.items(), key=lambda flow: (flow[1], flow[0])))
+
+
+def _network_lines(networks: Sequence[Network], at: Mapping[str, Point], width: float) -> Iterable[str]:
+    """Every line of the networks, in its own colour mixed with white."""
+    for network in networks:
+        for line in network.lines:
+            track = " ".join(
+                f"M{_p(at[link.from_id])}L{_p(at[link.to_id])}" for link in network.links if link.line_id == line.line_id
+            )
+            yield (
+                f'<path class="line" d="{track}" fill="none" stroke="{_muted(line.colour)}" stroke-width="{_n(width)}" '
+                f'stroke-linecap="round"><title>{escape(line.name_zh)} {escape(line.name_en)}</title></path>'
+            )
+
+
+def _flow_lines(flows: Mapping[Hop, int], at: Mapping[str, Point]) -> Iterable[str]:
+    """The ways of the paths: first all their white edges, then all their colours, so that no edge cuts a colour."""
+    for is_edge in (True, False):
+        for (one, other, line, operator), parts in flows.items():
+            width = THIN + WIDE * parts / WHOLE
+            colour = "#FFFFFF" if is_edge else operator_colour(operator)
+            dash = ' stroke-dasharray="2 7"' if not line else ""
+            told = "" if is_edge else f' class="flow" data-line={quoteattr(line)} data-parts="{parts}"'
+            yield (
+                f'<path{told} d="M{_p(at[one])}L{_p(at[other])}" fill="none" stroke="{colour}" '
+                f'stroke-width="{_n(width + 4 if is_edge else width)}" stroke-linecap="round"{dash}/>'
+            )
+
+
+def _price_lines(price_path: Iterable[tuple[str, ...]], at: Mapping[str, Point]) -> Iterable[str]:
+    for part in price_path:
+        points = " ".join(_p(at[name]) for name in part)
+        yield (
+            f'<polyline class="price-path" points="{points}" fill="none" stroke="{INK}" stroke-width="1.6" stroke-dasharray="5 5" '
+            'stroke-linejoin="round"/>'
+        )
+
+
+def _stops(drawn: PathMap, stations: Mapping[str, Station], at: Mapping[str, Point], flows: Mapping[Hop, int]) -> Iterable[str]:
+    """The stations of the paths: both ends and changes with both names, the rest with the Chinese one where there is room."""
+    changes = {name for path in drawn.paths for leg in path.legs for name in (leg.stations[0], leg.stations[-1])}
+    passed = sorted({name for hop in flows for name in hop[:2]} | set(_flat(drawn.price_path)))
+    ends = (drawn.start, drawn.end)
+    border = [near for near, _far in drawn.borders if near not in ends]
+    inner = [name for name in passed if name in changes and name not in ends and name not in _flat(drawn.borders)]
+    rest = [name for name in passed if name not in changes and name not in ends and name not in _flat(drawn.borders)]
+    segments: list[Segment] = [(at[one], at[other]) for one, other, _line, _operator in flows]
+    segments += [(at[one], at[other]) for part in drawn.price_path for one, other in pairwise(part)]
+    board = LabelBoard(MAP, segments, [_around(at[name], 9) for name in (*ends, *border, *inner)] + [INSET])
+    labels = [_label(stations[name], at[name], size=17, gap=15, must=True) for name in ends]
+    labels += [_label(stations[name], at[name], size=14, gap=12, must=True) for name in border]
+    labels += [_label(stations[name], at[name], size=13, gap=10, must=True) for name in inner]
+    labels += [Label(at[name], (stations[name].name_zh,), 10.5, 8, must=False) for name in rest]
+    yield from (_dot(at[name], 2.8, MUTED_INK, 1) for name in rest)
+    yield from (_dot(at[name], 5, INK, 2) for name in inner)
+    for name in border:
+        x, y = at[name]
+        yield f'<path class="border" d="M{_n(x)} {_n(y - 26)}v52" stroke="{BORDER}" stroke-width="2.5" stroke-dasharray="4 3"/>'
+        yield _dot(at[name], 6, BORDER, 2.5)
+    yield from (_dot(at[name], 8.5, INK, 3.5) for name in ends)
+    yield from (_text(placed) for label in labels if (placed := board.place(label)) is not None)
+
+
+def _label(station: Station, point: Point, *, size: float, gap: float, must: bool) -> Label:
+    return Label(point, (station.name_zh, station.name_en), size, gap, must=must)
+
+
+def _text(placed: PlacedLabel) -> str:
+    """A label with a white halo, so that it stands clear of the lines below it."""
+    box, size = placed.box, placed.label.size
+    x = {"start": box.left, "middle": box.left + box.width / 2, "end": box.left + box.width}[placed.anchor]
+    rows, y = [], box.top + size * 0.95
+    for number, line in enumerate(placed.label.lines):
+        font = size if number == 0 else second_size(size)
+        weight = ' font-weight="700"' if number == 0 and placed.label.must else ""
+        rows.append(f'<tspan x="{_n(x)}" y="{_n(y)}" font-size="{_n(font)}"{weight}>{escape(line)}</tspan>')
+        y += second_size(size) * 1.2
+    fill = INK if placed.label.must else MUTED_INK
+    return (
+        f'<text class="stop" text-anchor="{placed.anchor}" fill="{fill}" stroke="#FFFFFF" stroke-width="3.5" '
+        f'stroke-linejoin="round" paint-order="stroke">{"".join(rows)}</text>'
+    )
+
+
+def _inset(drawn: PathMap, view: View) -> Iterable[str]:
+    """The whole of the networks, small, with the part that the map shows."""
+    whole = view_of((station for network in drawn.networks for station in network.stations), INSET, margin=10)
+    if whole.scale > view.scale * 0.75:
+        return
+    at: dict[str, Point] = {station.station_id: whole.place(station) for network in drawn.networks for station in network.stations}
+    wide, high = MAP.width / view.scale * whole.scale, MAP.height / view.scale * whole.scale
+    left = INSET.left + (view.west - whole.west) * whole.squeeze * whole.scale
+    top = INSET.top + (whole.north - view.north) * whole.scale
+    yield f'<svg x="{_n(INSET.left)}" y="{_n(INSET.top)}" width="{_n(INSET.width)}" height="{_n(INSET.height)}" '
+    yield f'viewBox="{_n(INSET.left)} {_n(INSET.top)} {_n(INSET.width)} {_n(INSET.height)}">'
+    yield f'<rect x="{_n(INSET.left)}" y="{_n(INSET.top)}" width="{_n(INSET.width)}" height="{_n(INSET.height)}" fill="#FFFFFF"/>'
+    yield from _network_lines(drawn.networks, at, 0.9)
+    yield f'<rect x="{_n(left)}" y="{_n(top)}" width="{_n(wide)}" height="{_n(high)}" fill="#1B1F2310" stroke="{INK}"/>'
+    yield "</svg>"
+    yield (
+        f'<rect x="{_n(INSET.left)}" y="{_n(INSET.top)}" width="{_n(INSET.width)}" height="{_n(INSET.height)}" fill="none" '
+        'stroke="#C8CDD2"/>'
+    )
+
+
+def _dot(point: Point, radius: float, stroke: str, width: float) -> str:
+    fill = "#FFFFFF" if width else stroke
+    place = f'cx="{_n(point[0])}" cy="{_n(point[1])}" r="{_n(radius)}"'
+    return f'<circle {place} fill="{fill}" stroke="{stroke}" stroke-width="{_n(width)}"/>'
+
+
+def _around(point: Point, reach: float) -> Frame:
+    return Frame(point[0] - reach, point[1] - reach, 2 * reach, 2 * reach)
+
+
+def _flat(many: Iterable[tuple[str, ...]]) -> list[str]:
+    return [name for names in many for name in names]
+
+
+def _muted(colour: str) -> str:
+    """A colour of lines.csv (#RRGGBB) mixed with white, two parts in five its own."""
+    channels = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{(channel * 2 + 255 * 3) // 5:02X}" for channel in channels)
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _p(point: Point) -> str:
+    return f"{_n(point[0])} {_n(point[1])}"
