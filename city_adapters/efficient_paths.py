@@ -39,7 +39,10 @@ class EfficientPaths:
 
 def efficient_paths(graph: RideGraph, origins: Int64s) -> EfficientPaths:
     """Find least costs and efficient steps from some rows; rows without a boarding reach nothing."""
-    least_ms = _least_costs(graph, origins)
+    least_ms = _least_costs(graph, origins, np.ones(len(graph.steps.tail), dtype=bool))
+    for place in np.flatnonzero(np.isin(origins, graph.steps.walked_from)).tolist():
+        # Who begins where a walk does would have to ride away and come back for it: without it least costs are those of real paths.
+        least_ms[place] = _least_costs(graph, origins[place : place + 1], graph.steps.walked_from != origins[place])[0]
     steps, leavings = (_efficient(least_ms, way) for way in (graph.steps, graph.leavings))
     entering = _padded(graph.steps.head, len(graph.nodes))
     ending = _padded(graph.leavings.row, graph.stations)
@@ -48,15 +51,15 @@ def efficient_paths(graph: RideGraph, origins: Int64s) -> EfficientPaths:
     return EfficientPaths(graph, origins, least_ms, ends_ms, steps, leavings, entering, ending)
 
 
-def _least_costs(graph: RideGraph, origins: Int64s) -> Int64s:
+def _least_costs(graph: RideGraph, origins: Int64s, allowed: Flags) -> Int64s:
     from scipy.sparse import coo_array  # noqa: PLC0415 - as in `paths`: a gate starts without it
     from scipy.sparse.csgraph import dijkstra  # noqa: PLC0415
 
     count = len(graph.nodes)
     # One node more for each station, from which riders board at a cost of 1, as a sparse graph knows no zero; it is taken off.
-    tails = np.concatenate([graph.steps.tail, count + graph.boardings[:, 0]])
-    heads = np.concatenate([graph.steps.head, graph.boardings[:, 1]])
-    cost = np.concatenate([graph.steps.cost_ms, np.ones(len(graph.boardings), dtype=np.int64)])
+    tails = np.concatenate([graph.steps.tail[allowed], count + graph.boardings[:, 0]])
+    heads = np.concatenate([graph.steps.head[allowed], graph.boardings[:, 1]])
+    cost = np.concatenate([graph.steps.cost_ms[allowed], np.ones(len(graph.boardings), dtype=np.int64)])
     cheapest_first = np.lexsort((cost, heads, tails))
     tails, heads, cost = tails[cheapest_first], heads[cheapest_first], cost[cheapest_first]
     first = np.ones(len(tails), dtype=bool)

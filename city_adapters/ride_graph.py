@@ -6,7 +6,8 @@ then stays, or changes; a *leaving* rides one link and ends. So no path changes 
 Lines that run over one stretch offer one path there, not several. Whoever boards a line where another runs beside it owes a reason
 to have boarded just this one: until a link that the others do not run over, the rider may neither change nor leave. Those others
 are the node's *rivals*: the line just left, and lines named before this one. Nor does a rider change to a line that already ran
-beside the last link: the change belongs to the first station where both meet.
+beside the last link: the change belongs to the first station where both meet. (Where three lines or more share different stretches
+a path may remain that changes without need; it costs more.)
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,13 +40,17 @@ class Hops:
 
 @dataclass(frozen=True)
 class Steps:
-    """From node `tail` ride `hop`, be at node `through`, and go on from node `head`: the same one, or another after a change."""
+    """From node `tail` ride `hop`, be at node `through`, and go on from node `head`: the same one, or another after a change.
+
+    `walked_from` is the row that a walk outside begins at, -1 for any other step.
+    """
 
     tail: Int64s
     through: Int64s
     head: Int64s
     hop: Int64s
     cost_ms: Int64s
+    walked_from: Int64s
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,9 @@ def ride_graph(
                     for other, change_ms in platforms.changes(there[0], line, rivals_of[hop])
                 ]
     stepped, left = (np.array(rows, dtype=np.int64).reshape(-1, 5).T for rows in (steps, leavings))
-    ways = Steps(stepped[0], stepped[1], stepped[2], stepped[3], stepped[4])
+    rows = np.array([row for row, _, _ in walker.numbers], dtype=np.int64)
+    walked_from = np.where(rows[stepped[1]] == rows[stepped[2]], -1, rows[stepped[1]])
+    ways = Steps(stepped[0], stepped[1], stepped[2], stepped[3], stepped[4], walked_from)
     ends = Leavings(left[0], left[1], left[2], left[3], left[4])
     begun = np.array(boardings, dtype=np.int64).reshape(-1, 2)
     return RideGraph(len(network.stations), tuple(walker.numbers), begun, hops, ways, ends)
