@@ -75,18 +75,11 @@ def worked_rule(model, more=""):
 def plain_paths(links, origin, *, ride_ms, change_ms):
     """Every efficient path from a station, by trying all: (end, cost, hops), where no stretch carries two lines.
 
-    Nodes are (station, line); least costs are found by relaxing until nothing changes.
+    Nodes are (station, line); each ride and each change has to lead to a higher least cost.
     """
     rows = [row.split() for row in links]
     hops = [(line, a, b, int(metres)) for line, one, other, metres in rows for a, b in ((one, other), (other, one))]
-    nodes = {(a, line) for line, a, _, _ in hops}
-    least = {node: 0 if node[0] == origin else 10**12 for node in nodes}
-    for _ in nodes:
-        for line, a, b, metres in hops:
-            least[b, line] = min(least[b, line], least[a, line] + ride_ms(line, metres))
-        for station, line in nodes:
-            others = [least[node] for node in nodes if node[0] == station and node[1] != line]
-            least[station, line] = min([least[station, line], *(cost + change_ms for cost in others)])
+    least = plain_least_costs(hops, origin, ride_ms=ride_ms, change_ms=change_ms)
     found = []
 
     def ride(station, line, cost, ridden):
@@ -95,14 +88,27 @@ def plain_paths(links, origin, *, ride_ms, change_ms):
                 after, here = cost + ride_ms(line, metres), (*ridden, (line, a, b, metres))
                 found.append((b, after, here))
                 ride(b, line, after, here)
-                for there, other in nodes:
+                for there, other in least:
                     if there == b and other != line and least[b, line] < least[b, other]:
                         ride(b, other, after + change_ms, here)
 
-    for station, line in sorted(nodes):
+    for station, line in sorted(least):
         if station == origin:
             ride(station, line, 0, ())
     return found
+
+
+def plain_least_costs(hops, origin, *, ride_ms, change_ms):
+    """The least cost of being at each (station, line), relaxed until nothing can change."""
+    nodes = {(a, line) for line, a, _, _ in hops}
+    least = {node: 0 if node[0] == origin else 10**12 for node in nodes}
+    for _ in nodes:
+        for line, a, b, metres in hops:
+            least[b, line] = min(least[b, line], least[a, line] + ride_ms(line, metres))
+        for station, line in nodes:
+            others = [least[node] for node in nodes if node[0] == station and node[1] != line]
+            least[station, line] = min([least[station, line], *(cost + change_ms for cost in others)])
+    return least
 
 
 def plain_logit(paths, theta_per_min):

@@ -1,7 +1,7 @@
 """The models: a worked example to the last digit, fast passes beside plain searches, shared track, periods, precedence."""
 
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 
 import networkx as nx
 import numpy as np
@@ -93,7 +93,7 @@ def small_networks(draw, *, shared=False):
     links, carried = [], {}
     for line in "KLMN"[: draw(st.integers(2, 4))]:
         stops = draw(st.lists(st.sampled_from(stations), min_size=2, max_size=5, unique=True))
-        for one, other in zip(stops, stops[1:], strict=False):
+        for one, other in pairwise(stops):
             stretch = frozenset((one, other))
             if stretch not in carried or (shared and (line, carried[stretch][0]) == ("L", "K")):
                 _, metres = carried.setdefault(stretch, (line, draw(st.integers(5, 40)) * 100))
