@@ -21,6 +21,7 @@ from city_adapters.validity import Validity
 from city_adapters.whole_shares import WHOLE
 from tests.city_adapters.split_world import (
     SEEN,
+    WORKED_COST,
     WORKED_LINKS,
     WORKED_OPERATORS,
     network_of,
@@ -84,6 +85,22 @@ def test_a_path_told_the_other_way_is_the_same_path():
         (path.parts, path.metres, path.cost_ms) for path in back.paths
     ]
     assert back.paths[0].legs[0].stations == ("D", "O")
+
+
+@pytest.mark.parametrize(("x_max", "paths"), [("0.0999", 1), ("0.1", 3), ("1/10", 3)])
+def test_paths_dearer_than_agreed_are_not_listed(x_max, paths):
+    rule = rule_of(f'model = "normal"\nsigma = 0.1\nx_max = "{x_max}"\nshared_track = "equal parts"\n{WORKED_COST}')
+    assert len(paths_of(WORKED, rule, LINES, "O", "D").paths) == paths
+
+
+def test_a_train_never_turns_back():
+    """Found by dropping the check on returns: a line boarded beside another had to be ridden off the shared track and back."""
+    network = network_of(SHARED_LINKS, SHARED_OPERATORS)
+    rule = shared_rule([1, 1], model="logit").terms
+    graph = ride_graph(network, (3, 4, 9), frozenset(SHARED_OPERATORS), rule.cost, rule.shared)
+    paths = efficient_paths(graph, np.array([network.rows["J"]]))
+    (only,) = _traced(paths, _labels(paths, LISTED), np.array([[0, network.rows["N"]]]), ALL, LISTED).cost_ms.tolist()
+    assert only == 400_000
 
 
 @st.composite
@@ -209,8 +226,9 @@ SHARED_OPERATORS = {"L3": 3, "L4": 4, "L9": 9}
 
 
 def shared_rule(parts, model="normal"):
+    needs = "theta_per_min = 0.2" if model == "logit" else "sigma = 0.1\nx_max = 0.5"
     return rule_of(
-        f'model = "{model}"\nsigma = 0.1\nx_max = 0.5\nshared_track = "service share"\n[cost]\nspeed_kmh = 36\nwalk_s = 60\n'
+        f'model = "{model}"\n{needs}\nshared_track = "service share"\n[cost]\nspeed_kmh = 36\nwalk_s = 60\n'
         f'wait_s = 0\npenalty_s = 0\n[[shared]]\nlines = ["L3", "L4"]\nparts = {parts}\n'
     )
 

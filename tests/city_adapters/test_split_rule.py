@@ -60,6 +60,7 @@ SHARES = """from_id,to_id,operator,share,confidence,as_of
 TST-a,TST-d,1,0.75,high,2026-01-01
 TST-a,TST-d,3,0.25,high,2026-01-01
 TST-c,TST-e,2,1,high,2026-01-01
+TST-a,TST-g,2,1,high,2026-01-01
 """
 
 
@@ -87,6 +88,7 @@ def test_a_split_file_is_read_whole(several_paths):
     ]
     assert (peak.terms.model, str(peak.terms.theta_per_min), peak.terms.shared[0].parts) == (rule.model, "2/5", (3, 1))
     assert (peak.terms.cost.wait_s, peak.terms.cost.walk_s, peak.terms.cost.line_speeds_kmh) == (10, 60, (("TST-T2", 40),))
+    assert peak.terms.cost.gamma == rule.terms.cost.gamma
     assert (weekend.terms.model, weekend.terms.shared) == (SplitModel.NORMAL, rule.terms.shared)
     assert "what a split gives to entry and exit stations is low" not in city.unconfirmed
     assert "the split rule is illustrative" in city.unconfirmed
@@ -97,7 +99,7 @@ def test_an_agreed_pair_table_holds_from_the_day_in_its_name(several_paths):
     city = load_city(several_paths)
     first, second = city.agreed
     assert first.validity.to_us == second.validity.from_us == city.days.start_us(date(2022, 1, 1))
-    assert [row.share for row in first.rows] == [75 * 10**8, 25 * 10**8, 10**10]
+    assert [row.share for row in first.rows] == [75 * 10**8, 25 * 10**8, 10**10, 10**10]
 
 
 def test_agreed_before_model_before_shortest_path_and_markers_have_metres(several_paths):
@@ -129,6 +131,14 @@ def test_a_fare_of_two_charges_is_earned_part_by_part_in_every_period(several_pa
     assert pairs.fare_fen[at] == 800
     assert pairs.weights[at].tolist() == [3_000_000, 0, 1_000_000 + 4_000_000], "the agreed pair to d, then the express"
     assert all(weights[at].sum() == 8_000_000 for weights in pairs.period_weights)
+    part = city.network.rows["TST-b"], city.network.rows["TST-d"]
+    whole = city.network.rows["TST-b"], city.network.rows["TST-f"]
+    for weights in (pairs.weights, *pairs.period_weights):
+        by_line_1 = int(weights[part][0]) * 3_000_000 // int(weights[part].sum())
+        assert weights[whole].tolist() == [by_line_1, 3_000_000 - by_line_1, 4_000_000]
+    assert len({weights[whole].tobytes() for weights in (pairs.weights, *pairs.period_weights)}) == 3
+    across = city.network.rows["TST-a"], city.network.rows["TST-g"]
+    assert pairs.weights[across].tolist() == [0, 1, 0], "a pair across two charges can be agreed too"
 
 
 @pytest.mark.parametrize(
