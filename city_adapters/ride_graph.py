@@ -6,7 +6,8 @@ then stays, or changes; a *leaving* rides one link and ends. So no path changes 
 Lines that run over one stretch offer one path there, not several. Whoever boards a line where another runs beside it owes a reason
 to have boarded just this one: until a link that the others do not run over, the rider may neither change nor leave. Those others
 are the node's *rivals*: the line just left, and lines named before this one. Nor does a rider change to a line that already ran
-beside the last link: the change belongs to the first station where both meet.
+beside the last link: the change belongs to the first station where both meet. (Where three lines or more share different stretches
+a path may remain that changes without need; it costs more.)
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from city_adapters.shortest_split import walks
 from city_adapters.split_rule import SharedLines
 from city_adapters.travel_cost import TravelCost
 
+Platform = tuple[int, str]
 Node = tuple[int, str, frozenset[str]]
 """Row, line, rivals."""
 
@@ -60,11 +62,29 @@ class Leavings:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """Every ride, change and walk between platforms, whatever a rider did before: what least costs are made of.
+
+    `walked_from` is the row that a walk outside begins at, -1 for other moves.
+    """
+
+    tail: Int64s
+    head: Int64s
+    cost_ms: Int64s
+    walked_from: Int64s
+
+
+@dataclass(frozen=True)
 class RideGraph:
-    """All nodes, steps and leavings of some lines; `boardings` are (b, 2): a row and the node at which a ride may begin there."""
+    """All nodes, steps and leavings of some lines; `boardings` are (b, 2): a row and the node at which a ride may begin there.
+
+    A *platform* is a station on a line; `platform` says on which one each node is, and `moves` lead from one to another.
+    """
 
     stations: int
     nodes: tuple[Node, ...]
+    platform: Int64s
+    moves: Moves
     boardings: Int64s
     hops: Hops
     steps: Steps
@@ -90,7 +110,7 @@ def ride_graph(
 ) -> RideGraph:
     """Lay out where riders of these lines can be and how they go on; rows count all stations of the network."""
     hops, rivals_of = _hops(network, operators, lines, shared)
-    leaving: dict[tuple[int, str], list[int]] = {}
+    leaving: dict[Platform, list[int]] = {}
     for hop, (row, line) in enumerate(zip(hops.from_row.tolist(), hops.line, strict=True)):
         leaving.setdefault((row, line), []).append(hop)
     platforms = _Platforms(network, lines, leaving, rivals_of, cost)
@@ -116,7 +136,10 @@ def ride_graph(
     ways = Steps(stepped[0], stepped[1], stepped[2], stepped[3], stepped[4])
     ends = Leavings(left[0], left[1], left[2], left[3], left[4])
     begun = np.array(boardings, dtype=np.int64).reshape(-1, 2)
-    return RideGraph(len(network.stations), tuple(walker.numbers), begun, hops, ways, ends)
+    numbers = {platform: at for at, platform in enumerate(leaving)}
+    on = np.array([numbers[row, line] for row, line, _ in walker.numbers], dtype=np.int64)
+    moves = _moves(platforms, numbers, hops, cost)
+    return RideGraph(len(network.stations), tuple(walker.numbers), on, moves, begun, hops, ways, ends)
 
 
 class _Platforms:
@@ -126,7 +149,7 @@ class _Platforms:
         self,
         network: Network,
         lines: frozenset[str],
-        leaving: dict[tuple[int, str], list[int]],
+        leaving: dict[Platform, list[int]],
         rivals_of: Sequence[frozenset[str]],
         cost: TravelCost,
     ) -> None:
@@ -138,7 +161,7 @@ class _Platforms:
             platform: frozenset(rival for hop in hops for rival in rivals_of[hop]) for platform, hops in leaving.items()
         }
         self._change_ms, self._walk_ms = cost.change_ms(), cost.change_ms(outside=True)
-        self._walks: dict[tuple[int, str], list[tuple[int, str]]] = {}
+        self._walks: dict[Platform, list[Platform]] = {}
         for walk in walks(network, lines):
             one, other = (network.rows[walk.from_id], walk.from_line), (network.rows[walk.to_id], walk.to_line)
             self._walks.setdefault(one, []).append(other)
@@ -150,6 +173,11 @@ class _Platforms:
         rivals = (rival for rival in self._beside[row, line] if rival == left or order[rival] < order[line])
         return row, line, frozenset(rivals)
 
+    def beside(self, row: int, line: str) -> Iterable[tuple[Platform, int, int]]:
+        """Every platform that can be walked to from this one, at what cost, and where a walk outside begins (else -1)."""
+        yield from (((row, other), self._change_ms, -1) for other in self._at[row] if other != line)
+        yield from ((there, self._walk_ms, row) for there in self._walks.get((row, line), ()))
+
     def changes(self, row: int, line: str, beside: frozenset[str]) -> Iterable[tuple[Node, int]]:
         """Where a rider of this line can change to, and at what cost; not to lines that ran beside the last link."""
         for other in self._at[row]:
@@ -157,6 +185,22 @@ class _Platforms:
                 yield self.boarded(row, other, left=line), self._change_ms
         for there, other in self._walks.get((row, line), ()):
             yield self.boarded(there, other), self._walk_ms
+
+
+def _moves(platforms: _Platforms, numbers: dict[Platform, int], hops: Hops, cost: TravelCost) -> Moves:
+    moved = [
+        (numbers[row, line], numbers[there, line], cost.ride_ms(line, metres), -1)
+        for row, there, line, metres in zip(
+            hops.from_row.tolist(), hops.to_row.tolist(), hops.line, hops.metres.tolist(), strict=True
+        )
+    ]
+    moved += [
+        (numbers[here], numbers[there], change_ms, walked_from)
+        for here in numbers
+        for there, change_ms, walked_from in platforms.beside(*here)
+    ]
+    columns = np.array(moved, dtype=np.int64).reshape(-1, 4).T
+    return Moves(columns[0], columns[1], columns[2], columns[3])
 
 
 def _hops(

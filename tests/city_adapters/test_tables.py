@@ -149,7 +149,7 @@ def test_every_pair_of_a_city_is_priced_alike_both_ways_and_earned(catalogue, co
 
 
 def test_metres_of_all_operators_sum_to_the_ride(catalogue):
-    table = catalogue.table("HGH")
+    table = catalogue.table("NKG")
     version = table.versions[0]
     ridden = version.distance_m > 0
     assert np.array_equal(version.weights[0].sum(axis=2)[ridden], version.distance_m[ridden])
