@@ -7,16 +7,21 @@ from city_adapters.map_view import Frame, Point
 
 Segment = tuple[Point, Point]
 
+ON_LABEL, OFF_MAP, ON_DOT, ON_PATH = 10_000, 4_000, 60, 20
+"""What a label costs for each thing that it covers; one that may cost ANYTHING is always shown."""
+NOTHING, PATHS_ONLY, ANYTHING = 0, 6 * ON_PATH, 10**9
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Lines of text at a point: `size` of the first line, the others are smaller; `must` be shown, or only where it fits."""
+    """Lines of text at a point: `size` of the first line, the others are smaller; `most_cost` is what it may cover."""
 
     point: Point
     lines: tuple[str, ...]
     size: float
     gap: float
-    must: bool
+    most_cost: int
+    is_bold: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +35,28 @@ class PlacedLabel:
 
 @dataclass(slots=True)
 class LabelBoard:
-    """What lies on the map already: boxes that no label may cover, and lines that it should not."""
+    """What lies on the map already: boxes of labels, dots of stations, and the lines of paths."""
 
     frame: Frame
-    lines: list[Segment] = field(default_factory=list)
+    lines: list[Segment]
+    dots: list[Frame]
     boxes: list[Frame] = field(default_factory=list)
 
     def place(self, label: Label) -> PlacedLabel | None:
-        """Put a label where it covers least; None where an optional one would cover anything."""
+        """Put a label where it covers least; None where that is more than it may."""
         costs = [(self._cost(box), rank, box, anchor) for rank, (box, anchor) in enumerate(_candidates(label))]
         cost, _, box, anchor = min(costs, key=lambda found: found[:2])
-        if cost and not label.must:
+        if cost > label.most_cost:
             return None
         self.boxes.append(box)
         return PlacedLabel(label, box, anchor)
 
     def _cost(self, box: Frame) -> int:
-        """A label on a label costs most, then one that leaves the map, then one on a path."""
         covered = sum(_overlap(box, other) for other in self.boxes)
         outside = not _within(box, self.frame)
+        dotted = sum(_overlap(box, dot) for dot in self.dots)
         crossed = sum(_crosses(box, segment) for segment in self.lines)
-        return 1000 * covered + 400 * outside + 10 * crossed
+        return ON_LABEL * covered + OFF_MAP * outside + ON_DOT * dotted + ON_PATH * crossed
 
 
 def text_width(text: str, size: float) -> float:
@@ -64,12 +70,12 @@ def second_size(size: float) -> float:
 
 
 def _candidates(label: Label) -> Iterable[tuple[Frame, str]]:
-    """Eight places round the point, the right side first, then once more further away."""
+    """Eight places round the point, the right side first, then further away: the further, the more must be shown there."""
     first, *others = label.lines
     width = max(text_width(first, label.size), *(text_width(line, second_size(label.size)) for line in others), 0.0)
     height = label.size * 1.15 + len(others) * second_size(label.size) * 1.2
     x, y = label.point
-    for gap in (label.gap, label.gap * 2.2, label.gap * 4):
+    for gap in (label.gap, label.gap * 2.2, label.gap * 4, label.gap * 7)[: 4 if label.most_cost == ANYTHING else 2]:
         aside = gap * 0.75
         for anchor, left, top in (
             ("start", x + gap, y - height / 2),

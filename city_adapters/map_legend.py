@@ -9,8 +9,9 @@ from city_adapters.map_view import Frame
 
 INK, MUTED_INK, RULE = "#1B1F23", "#5A636B", "#DDE1E5"
 _COLOURS = ("#D1495B", "#00798C", "#EDAE49", "#5C4D9A", "#66A182", "#2E4057", "#B56576", "#8D6A3F")
-_LEFT, _RIGHT = 24, 24
-MOST_PATHS = 8
+_LEFT, _RIGHT, _TOP, _BELOW = 24.0, 24.0, 44.0, 20.0
+MOST_PATHS = 6
+"""So many paths of each city are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class LegendPath:
 
 
 @dataclass(frozen=True, slots=True)
+class LegendPaths:
+    """The paths of one city's leg, the most probable first; `note` says what those that are not listed come to."""
+
+    city: str
+    paths: tuple[LegendPath, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class LegendOperator:
     """One beneficiary and what it gets."""
 
@@ -46,7 +56,7 @@ class Legend:
     title_zh: str
     title_en: str
     facts: tuple[str, ...]
-    paths: tuple[LegendPath, ...]
+    paths: tuple[LegendPaths, ...]
     operators: tuple[LegendOperator, ...]
     notes: tuple[str, ...]
 
@@ -56,13 +66,20 @@ def operator_colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)] if number >= 0 else "#8A939B"
 
 
+def legend_height(legend: Legend, width: float) -> float:
+    """How high a panel of that width is."""
+    y = _TOP
+    for draw in _SECTIONS:
+        _, y = draw(legend, 0, y, width - _LEFT - _RIGHT)
+    return y + _BELOW
+
+
 def legend_lines(legend: Legend, frame: Frame) -> Iterable[str]:
     """Draw the panel from top to bottom."""
-    left, room = frame.left + _LEFT, frame.width - _LEFT - _RIGHT
     yield f'<rect x="{_n(frame.left)}" y="{_n(frame.top)}" width="{_n(frame.width)}" height="{_n(frame.height)}" fill="#F7F8F9"/>'
-    y = frame.top + 44.0
-    for draw in (_title, _paths, _operators, _notes):
-        drawn, y = draw(legend, left, y, room)
+    y = frame.top + _TOP
+    for draw in _SECTIONS:
+        drawn, y = draw(legend, frame.left + _LEFT, y, frame.width - _LEFT - _RIGHT)
         yield from drawn
 
 
@@ -79,17 +96,18 @@ def _title(legend: Legend, left: float, y: float, room: float) -> tuple[list[str
 
 
 def _paths(legend: Legend, left: float, y: float, room: float) -> tuple[list[str], float]:
-    if not legend.paths:
-        return [], y
-    drawn = [_heading(left, y, "路径 Paths", room)]
-    y += 26
-    for path in legend.paths[:MOST_PATHS]:
-        rows, y = _path(path, left, y, room)
-        drawn += rows
-    if len(legend.paths) > MOST_PATHS:
-        drawn.append(_row(left, y, f"and {len(legend.paths) - MOST_PATHS} more", size=12, fill=MUTED_INK))
-        y += 20
-    return drawn, y + 8
+    drawn = []
+    for city in legend.paths:
+        drawn.append(_heading(left, y, f"路径 Paths, {city.city}", room))
+        y += 26
+        for path in city.paths[:MOST_PATHS]:
+            rows, y = _path(path, left, y, room)
+            drawn += rows
+        if city.note:
+            drawn.append(_row(left, y, city.note, size=12, fill=MUTED_INK))
+            y += 20
+        y += 8
+    return drawn, y
 
 
 def _operators(legend: Legend, left: float, y: float, room: float) -> tuple[list[str], float]:
@@ -109,6 +127,9 @@ def _operators(legend: Legend, left: float, y: float, room: float) -> tuple[list
 def _notes(legend: Legend, left: float, y: float, room: float) -> tuple[list[str], float]:
     rows = [row for note in legend.notes for row in _wrapped(note, 11, room)]
     return [_row(left, y + 15 * at, row, size=11, fill=MUTED_INK) for at, row in enumerate(rows)], y + 15 * len(rows)
+
+
+_SECTIONS = (_title, _paths, _operators, _notes)
 
 
 def _path(path: LegendPath, left: float, y: float, room: float) -> tuple[list[str], float]:

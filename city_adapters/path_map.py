@@ -6,16 +6,18 @@ Values in, text out; the same values give the same bytes. The picture has no scr
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from city_adapters.map_labels import Label, LabelBoard, PlacedLabel, Segment, second_size
-from city_adapters.map_legend import INK, MUTED_INK, Legend, legend_lines, operator_colour
+from city_adapters.map_labels import ANYTHING, NOTHING, PATHS_ONLY, Label, LabelBoard, PlacedLabel, second_size
+from city_adapters.map_legend import INK, MUTED_INK, Legend, legend_height, legend_lines, operator_colour
 from city_adapters.map_view import Frame, Point, View, view_of
 from city_adapters.network import Network, Station
 
-WIDTH, HEIGHT, PANEL = 1280, 800, 400
-MAP = Frame(0, 0, WIDTH - PANEL, HEIGHT)
-INSET = Frame(16, HEIGHT - 176, 210, 160)
+WIDTH, LEAST_HEIGHT, PANEL = 1280, 800, 400
+INSET_WIDTH, INSET_HEIGHT, INSET_EDGE = 210, 160, 16
+MOST_OF_INSET = 0.8
+"""Where the map shows more of the networks than this, it needs no small picture of the whole."""
 PAPER, BORDER = "#FFFFFF", "#C00000"
 WHOLE = 100_000_000
 FONTS = "font-family=\"'Noto Sans CJK SC','Noto Sans SC','Microsoft YaHei','PingFang SC',sans-serif\""
@@ -54,25 +56,29 @@ class PathMap:
 
 
 def draw(drawn: PathMap) -> str:
-    """Draw a picture of WIDTH by HEIGHT units as one SVG document."""
+    """Draw a picture of WIDTH units, as high as its legend needs, as one SVG document."""
+    height = max(LEAST_HEIGHT, legend_height(drawn.legend, PANEL))
+    frame = Frame(0, 0, WIDTH - PANEL, height)
+    inset = Frame(INSET_EDGE, height - INSET_EDGE - INSET_HEIGHT, INSET_WIDTH, INSET_HEIGHT)
     stations: dict[str, Station] = {station.station_id: station for network in drawn.networks for station in network.stations}
-    ridden = [*(name for path in drawn.paths for leg in path.legs for name in leg.stations), *_flat(drawn.price_path)]
-    view = view_of([stations[name] for name in (*ridden, drawn.start, drawn.end)], MAP, margin=120)
+    ridden = _flat([leg.stations for path in drawn.paths for leg in path.legs]) + _flat(drawn.price_path)
+    view = view_of([stations[name] for name in (*ridden, drawn.start, drawn.end)], frame, margin=120)
     at = {name: view.place(station) for name, station in stations.items()}
     flows = _flows(drawn.paths)
+    size = f'width="{WIDTH}" height="{_n(height)}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" {FONTS}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {_n(height)}" {size} {FONTS}>',
         f"<title>{escape(drawn.legend.title_zh)} {escape(drawn.legend.title_en)}</title>",
-        f'<defs><clipPath id="map"><rect width="{_n(MAP.width)}" height="{HEIGHT}"/></clipPath></defs>',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{PAPER}"/>',
+        f'<defs><clipPath id="map"><rect width="{_n(frame.width)}" height="{_n(height)}"/></clipPath></defs>',
+        f'<rect {size} fill="{PAPER}"/>',
         '<g clip-path="url(#map)">',
         *_network_lines(drawn.networks, at, 2.4),
         *_flow_lines(flows, at),
         *_price_lines(drawn.price_path, at),
-        *_stops(drawn, stations, at, flows),
+        *_stops(drawn, _Placed(stations, at, flows), LabelBoard(frame, [], [inset])),
         "</g>",
-        *_inset(drawn, view),
-        *legend_lines(drawn.legend, Frame(MAP.width, 0, PANEL, HEIGHT)),
+        *_inset(drawn, view, inset),
+        *legend_lines(drawn.legend, Frame(frame.width, 0, PANEL, height)),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -129,21 +135,26 @@ def _price_lines(price_path: Iterable[tuple[str, ...]], at: Mapping[str, Point])
         )
 
 
-def _stops(drawn: PathMap, stations: Mapping[str, Station], at: Mapping[str, Point], flows: Mapping[Hop, int]) -> Iterable[str]:
-    """The stations of the paths: both ends and changes with both names, the rest with the Chinese one where there is room."""
-    changes = {name for path in drawn.paths for leg in path.legs for name in (leg.stations[0], leg.stations[-1])}
-    passed = sorted({name for hop in flows for name in hop[:2]} | set(_flat(drawn.price_path)))
+class _Placed(NamedTuple):
+    """The stations, where they are in the picture, and how probable each hop is."""
+
+    stations: Mapping[str, Station]
+    at: Mapping[str, Point]
+    flows: Mapping[Hop, int]
+
+
+def _stops(drawn: PathMap, placed: _Placed, board: LabelBoard) -> Iterable[str]:
+    """The stations of the paths: ends and borders with both names; changes with both, one or none as there is room."""
+    stations, at, flows = placed
     ends = (drawn.start, drawn.end)
     border = [near for near, _far in drawn.borders if near not in ends]
-    inner = [name for name in passed if name in changes and name not in ends and name not in _flat(drawn.borders)]
-    rest = [name for name in passed if name not in changes and name not in ends and name not in _flat(drawn.borders)]
-    segments: list[Segment] = [(at[one], at[other]) for one, other, _line, _operator in flows]
-    segments += [(at[one], at[other]) for part in drawn.price_path for one, other in pairwise(part)]
-    board = LabelBoard(MAP, segments, [_around(at[name], 9) for name in (*ends, *border, *inner)] + [INSET])
-    labels = [_label(stations[name], at[name], size=17, gap=15, must=True) for name in ends]
-    labels += [_label(stations[name], at[name], size=14, gap=12, must=True) for name in border]
-    labels += [_label(stations[name], at[name], size=13, gap=10, must=True) for name in inner]
-    labels += [Label(at[name], (stations[name].name_zh,), 10.5, 8, must=False) for name in rest]
+    apart = {*ends, *_flat(drawn.borders)}
+    changes = {name for path in drawn.paths for leg in path.legs for name in (leg.stations[0], leg.stations[-1])} - apart
+    inner = sorted(changes, key=lambda name: (-max(parts for hop, parts in flows.items() if name in hop[:2]), name))
+    rest = sorted(({name for hop in flows for name in hop[:2]} | set(_flat(drawn.price_path))) - changes - apart)
+    board.lines += [(at[one], at[other]) for one, other, _line, _operator in flows]
+    board.lines += [(at[one], at[other]) for part in drawn.price_path for one, other in pairwise(part)]
+    board.dots += [_around(at[name], 8) for name in (*ends, *border, *inner)]
     yield from (_dot(at[name], 2.8, MUTED_INK, 1) for name in rest)
     yield from (_dot(at[name], 5, INK, 2) for name in inner)
     for name in border:
@@ -151,49 +162,56 @@ def _stops(drawn: PathMap, stations: Mapping[str, Station], at: Mapping[str, Poi
         yield f'<path class="border" d="M{_n(x)} {_n(y - 26)}v52" stroke="{BORDER}" stroke-width="2.5" stroke-dasharray="4 3"/>'
         yield _dot(at[name], 6, BORDER, 2.5)
     yield from (_dot(at[name], 8.5, INK, 3.5) for name in ends)
-    yield from (_text(placed) for label in labels if (placed := board.place(label)) is not None)
+    for names, size, gap, most_cost in ((ends, 17, 15, ANYTHING), (border, 14, 12, ANYTHING), (inner, 13, 10, PATHS_ONLY)):
+        for name in names:
+            found = board.place(_label(stations[name], at[name], size, gap, most_cost))
+            yield from _text(found or board.place(Label(at[name], (stations[name].name_zh,), 11, gap, most_cost)))
+    for name in rest:
+        yield from _text(board.place(Label(at[name], (stations[name].name_zh,), 10.5, 8, NOTHING, is_bold=False)))
 
 
-def _label(station: Station, point: Point, *, size: float, gap: float, must: bool) -> Label:
-    return Label(point, (station.name_zh, station.name_en), size, gap, must=must)
+def _label(station: Station, point: Point, size: float, gap: float, most_cost: int) -> Label:
+    return Label(point, (station.name_zh, station.name_en), size, gap, most_cost)
 
 
-def _text(placed: PlacedLabel) -> str:
-    """A label with a white halo, so that it stands clear of the lines below it."""
-    box, size = placed.box, placed.label.size
+def _text(placed: PlacedLabel | None) -> Iterable[str]:
+    """A label with a white halo, so that it stands clear of the lines below it; one that is far has a thin line to its point."""
+    if placed is None:
+        return
+    box, label = placed.box, placed.label
     x = {"start": box.left, "middle": box.left + box.width / 2, "end": box.left + box.width}[placed.anchor]
-    rows, y = [], box.top + size * 0.95
-    for number, line in enumerate(placed.label.lines):
-        font = size if number == 0 else second_size(size)
-        weight = ' font-weight="700"' if number == 0 and placed.label.must else ""
+    rows, y = [], box.top + label.size * 0.95
+    for number, line in enumerate(label.lines):
+        font = label.size if number == 0 else second_size(label.size)
+        weight = ' font-weight="700"' if number == 0 and label.is_bold else ""
         rows.append(f'<tspan x="{_n(x)}" y="{_n(y)}" font-size="{_n(font)}"{weight}>{escape(line)}</tspan>')
-        y += second_size(size) * 1.2
-    fill = INK if placed.label.must else MUTED_INK
-    return (
-        f'<text class="stop" text-anchor="{placed.anchor}" fill="{fill}" stroke="#FFFFFF" stroke-width="3.5" '
+        y += second_size(label.size) * 1.2
+    near = (min(max(label.point[0], box.left), box.left + box.width), min(max(label.point[1], box.top), box.top + box.height))
+    if max(abs(near[0] - label.point[0]), abs(near[1] - label.point[1])) > label.gap * 1.7:
+        yield f'<path d="M{_p(label.point)}L{_p(near)}" stroke="{MUTED_INK}" stroke-width="1"/>'
+    fill = INK if label.is_bold else MUTED_INK
+    yield (
+        f'<text class="stop" text-anchor="{placed.anchor}" fill="{fill}" stroke="{PAPER}" stroke-width="3.5" '
         f'stroke-linejoin="round" paint-order="stroke">{"".join(rows)}</text>'
     )
 
 
-def _inset(drawn: PathMap, view: View) -> Iterable[str]:
-    """The whole of the networks, small, with the part that the map shows."""
-    whole = view_of((station for network in drawn.networks for station in network.stations), INSET, margin=10)
-    if whole.scale > view.scale * 0.75:
+def _inset(drawn: PathMap, view: View, inset: Frame) -> Iterable[str]:
+    """The whole of the networks, small, with the part that the map shows; left out where the map shows nearly all."""
+    everywhere = [station for network in drawn.networks for station in network.stations]
+    whole = view_of(everywhere, inset, margin=10)
+    wide, high = view.frame.width / view.scale * whole.scale, view.frame.height / view.scale * whole.scale
+    if max(wide / inset.width, high / inset.height) > MOST_OF_INSET:
         return
-    at: dict[str, Point] = {station.station_id: whole.place(station) for network in drawn.networks for station in network.stations}
-    wide, high = MAP.width / view.scale * whole.scale, MAP.height / view.scale * whole.scale
-    left = INSET.left + (view.west - whole.west) * whole.squeeze * whole.scale
-    top = INSET.top + (whole.north - view.north) * whole.scale
-    yield f'<svg x="{_n(INSET.left)}" y="{_n(INSET.top)}" width="{_n(INSET.width)}" height="{_n(INSET.height)}" '
-    yield f'viewBox="{_n(INSET.left)} {_n(INSET.top)} {_n(INSET.width)} {_n(INSET.height)}">'
-    yield f'<rect x="{_n(INSET.left)}" y="{_n(INSET.top)}" width="{_n(INSET.width)}" height="{_n(INSET.height)}" fill="#FFFFFF"/>'
+    at: dict[str, Point] = {station.station_id: whole.place(station) for station in everywhere}
+    left = inset.left + (view.west - whole.west) * whole.squeeze * whole.scale
+    top = inset.top + (whole.north - view.north) * whole.scale
+    box = f'x="{_n(inset.left)}" y="{_n(inset.top)}" width="{_n(inset.width)}" height="{_n(inset.height)}"'
+    yield f'<rect {box} fill="{PAPER}"/>'
     yield from _network_lines(drawn.networks, at, 0.9)
-    yield f'<rect x="{_n(left)}" y="{_n(top)}" width="{_n(wide)}" height="{_n(high)}" fill="#1B1F2310" stroke="{INK}"/>'
-    yield "</svg>"
-    yield (
-        f'<rect x="{_n(INSET.left)}" y="{_n(INSET.top)}" width="{_n(INSET.width)}" height="{_n(INSET.height)}" fill="none" '
-        'stroke="#C8CDD2"/>'
-    )
+    shown = f'x="{_n(left)}" y="{_n(top)}" width="{_n(wide)}" height="{_n(high)}"'
+    yield f'<rect {shown} fill="{INK}" fill-opacity="0.06" stroke="{INK}"/>'
+    yield f'<rect {box} fill="none" stroke="#C8CDD2"/>'
 
 
 def _dot(point: Point, radius: float, stroke: str, width: float) -> str:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from city_adapters.catalogue import Catalogue
-from city_adapters.map_legend import Legend, LegendLine, LegendOperator, LegendPath
+from city_adapters.map_legend import MOST_PATHS, Legend, LegendLine, LegendOperator, LegendPath, LegendPaths
 from city_adapters.network import Line
 from city_adapters.path_map import MapLeg, MapPath, PathMap, draw
 from fare_chain.errors import Unknown
@@ -75,7 +75,7 @@ def _legend(told: Explanation | JoinedExplanation, legs: tuple[Explanation, ...]
         f"{first.name_zh} → {last.name_zh}",
         f"{first.name_en} → {last.name_en}",
         tuple(facts),
-        tuple(_legend_path(path, lines) for leg in legs for path in leg.split.paths),
+        tuple(_legend_paths(leg, lines) for leg in legs if leg.split.paths),
         tuple(
             LegendOperator(share.name_zh, share.name_en, _share_note(leg, share.weight, share.fen, share.floor_fen))
             for leg in legs
@@ -85,11 +85,23 @@ def _legend(told: Explanation | JoinedExplanation, legs: tuple[Explanation, ...]
     )
 
 
+def _legend_paths(leg: Explanation, lines: dict[str, Line]) -> LegendPaths:
+    """The most probable paths of a leg, and what the others have together."""
+    ranked = sorted(leg.split.paths, key=lambda path: (path.part, -path.probability))
+    rest = sum(path.probability for path in ranked[MOST_PATHS:]) + leg.split.untold_probability
+    note = f"all others together {_percent(rest)}" if rest else ""
+    return LegendPaths(leg.host, tuple(_legend_path(path, lines) for path in ranked), note)
+
+
 def _legend_path(path: ExplainedPath, lines: dict[str, Line]) -> LegendPath:
-    hundredths = (path.probability + _MILLION // 200) // (_MILLION // 100)
     changes = f"{path.transfers} change{'' if path.transfers == 1 else 's'}"
     chips = [LegendLine(lines[leg.line].name_zh, lines[leg.line].colour) for leg in path.legs if leg.line]
-    return LegendPath(f"{hundredths // 100}.{hundredths % 100:02d} %", f"{path.metres / 1000:.3f} km, {changes}", tuple(chips))
+    return LegendPath(_percent(path.probability), f"{path.metres / 1000:.3f} km, {changes}", tuple(chips))
+
+
+def _percent(parts: int) -> str:
+    hundredths = (parts + _MILLION // 200) // (_MILLION // 100)
+    return f"{hundredths // 100}.{hundredths % 100:02d} %"
 
 
 def _share_note(leg: Explanation, weight: int, fen: int | None, floor_fen: int) -> str:
