@@ -106,24 +106,63 @@ def read_fare_list(data: bytes) -> FareList:
 
 
 def check_fares(listed: FareList, table_of: Callable[[str], CityTable], at_us: int) -> FareCheck:
-    """Compare every row with the fares in force at a moment; `table_of` finds a city by slug or code, or raises Unknown."""
+    """Compare every row with the fares in force at a moment; `table_of` finds a city by slug or code, or raises Unknown.
+
+    A row whose stations lie in two cities that meet is compared with the sum of both tariffs, cut where they meet; it counts as
+    the first city's.
+    """
     total, unknown = FareAgreement(), []
     by_city: dict[str, FareAgreement] = {}
-    rows_of: dict[str, dict[str, int]] = {}
+    priced = _Priced(table_of, at_us)
     for row in listed.fares:
+        near, far = (name.partition("-")[0] for name in (row.from_id, row.to_id))
+        is_joined = near.casefold() != far.casefold()
         try:
-            table = table_of(row.city or row.from_id.partition("-")[0])
-            version = _in_force(table, at_us)
-            if table.slug not in rows_of:
-                rows_of[table.slug] = {name.casefold(): at for at, name in enumerate(table.station_ids)}
-            rows = rows_of[table.slug]
-            pair = _row(rows, row.from_id, table), _row(rows, row.to_id, table)
+            table = table_of(near if is_joined else row.city or near)
+            fare_fen, distance_m = (
+                priced.joined(table, table_of(far), row.from_id, row.to_id)
+                if is_joined
+                else priced.pair(table, row.from_id, row.to_id)
+            )
         except Unknown as wrong:
             unknown.append(RowProblem(row.line, str(wrong)))
             continue
         for count in (total, by_city.setdefault(table.slug, FareAgreement())):
-            count.add(row, Fen(int(version.fare_fen[pair])), int(version.distance_m[pair]))
+            count.add(row, Fen(fare_fen), distance_m)
     return FareCheck(total, by_city, tuple(unknown), listed.unreadable)
+
+
+@dataclass(slots=True)
+class _Priced:
+    """Our fares at a moment, with the rows of the stations of every table met so far."""
+
+    table_of: Callable[[str], CityTable]
+    at_us: int
+    rows_of: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def pair(self, table: CityTable, from_id: str, to_id: str) -> tuple[int, int]:
+        """Fare and metres between two stations of one city."""
+        version = _in_force(table, self.at_us)
+        pair = self._row(table, from_id), self._row(table, to_id)
+        return int(version.fare_fen[pair]), int(version.distance_m[pair])
+
+    def joined(self, near: CityTable, far: CityTable, from_id: str, to_id: str) -> tuple[int, int]:
+        """The lowest sum of two cities' fares over a station where they meet, and its metres; a leg of no ride costs nothing."""
+        sums = []
+        for border in near.borders:
+            if border.other_id not in far.station_ids:
+                continue
+            ends = (near, from_id, near.station_ids[border.row]), (far, border.other_id, to_id)
+            legs = [self.pair(table, one, other) for table, one, other in ends if one.casefold() != other.casefold()]
+            sums.append((sum(fare for fare, _ in legs), sum(metres for _, metres in legs)))
+        if not sums:
+            raise Unknown(f"the networks of {near.slug} and {far.slug} do not meet: there is no fare from {from_id} to {to_id}")
+        return min(sums)
+
+    def _row(self, table: CityTable, station_id: str) -> int:
+        if table.slug not in self.rows_of:
+            self.rows_of[table.slug] = {name.casefold(): at for at, name in enumerate(table.station_ids)}
+        return _row(self.rows_of[table.slug], station_id, table)
 
 
 def _read_row(line: int, values: dict[str, str]) -> ListedFare | RowProblem:

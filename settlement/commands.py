@@ -11,7 +11,7 @@ import typer
 
 from city_adapters.commands import CacheFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
-from fare_chain.errors import Malformed, Unknown
+from fare_chain.errors import Unknown
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output")]
@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("export-log")(export_log)
     app.command("report")(report)
     app.command("fare")(fare)
+    app.command("explain")(explain_journey)
 
 
 def house(
@@ -133,6 +134,36 @@ def fare(
         print(json.dumps(told.to_json(), ensure_ascii=False) if as_json else "\n".join(told.to_lines()))
 
 
+def explain_journey(
+    journey_id: Annotated[str, typer.Argument(metavar="JOURNEY_ID", help="32 hex digits, as on the journey's receipt")],
+    begin: Annotated[str | None, typer.Option("--from", help="Look for it from this recorded moment on; a day without it")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="And before this one; now without it")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw its paths into this file too")] = None,
+    house_url: HouseUrl = "http://127.0.0.1:8700",
+    as_json: AsJson = False,
+) -> None:
+    """Explain a cleared journey to the fen: its price, its split, and the draw that it had."""
+    given = {key: value for key, value in {"from": _second(begin), "to": _second(end)}.items() if value is not None}
+    address = f"{house_url.rstrip('/')}/v1/journeys/{journey_id}/explanation"
+    if svg is not None:
+        _write(svg, _got(f"{address}.svg", given))
+    print(_got(address if as_json else f"{address}.txt", given).rstrip("\n"))
+
+
+def _got(address: str, given: dict[str, int]) -> str:
+    """The house's answer as text; Unknown with its own words where it refuses."""
+    import httpx2
+
+    try:
+        answer = httpx2.get(address, params=given, timeout=60.0)
+    except httpx2.TransportError as error:
+        raise Unknown(f"no house answers at {address}: {error}; start one, or name it with --house") from error
+    if answer.status_code != 200:
+        problem = answer.json() if answer.headers.get("content-type", "").endswith("json") else {}
+        raise Unknown(problem.get("detail", f"the house answers {answer.status_code}"))
+    return answer.text
+
+
 def fares_check(
     file: Annotated[Path, typer.Argument(help="CSV with columns city, from_id, to_id, fare_yuan")],
     at: Annotated[str | None, typer.Option(help="Moment of the fares, ISO 8601 with offset; now without it")] = None,
@@ -192,19 +223,10 @@ def _write(file: Path, text: str) -> None:
 
 
 def _second(text: str | None) -> int | None:
-    if text is None:
-        return None
-    return int(text) if text.isdigit() else _moment_us(text) // 1_000_000
+    return None if text is None else _moment_us(text) // 1_000_000
 
 
 def _moment_us(text: str | None) -> int:
-    """A moment in microseconds; Malformed where the text is not ISO 8601 with an offset."""
-    if text is None:
-        return int(datetime.now().astimezone().timestamp()) * 1_000_000
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Malformed(f"{text!r} is not a moment: write it like 2026-10-01T08:30:00+08:00") from error
-    if moment.tzinfo is None:
-        raise Malformed(f"{text!r} has no offset: write it like {text}+08:00")
-    return int(moment.timestamp()) * 1_000_000
+    from settlement.moments import read_moment_us
+
+    return int(datetime.now().astimezone().timestamp()) * 1_000_000 if text is None else read_moment_us(text)

@@ -109,9 +109,9 @@ class HostedRide:
         held = [row.override for row in placed if row.holds(*self.rows)]
         return (overrides, held[-1]) if held else None
 
-    def price_parts(self, pinned: PinnedCities) -> tuple[PricePart, ...]:
+    def price_parts(self, pinned: PinnedCities | None) -> tuple[PricePart, ...]:
         """The price path by the rule alone, where the folder is at hand."""
-        if self.facts is None or self.tariff is None:
+        if self.facts is None or self.tariff is None or pinned is None:
             return ()
         lines = {self.gate_line(row) for row in self.rows}
         alone = next((charge for charge in self.tariff.charges if lines <= set(charge.lines)), None)

@@ -27,6 +27,7 @@ from fare_chain.listening import check_address
 from fare_chain.note import NoteVerifier
 from settlement.clear_windows import ClearWindows, LawBroken
 from settlement.intake import Intake
+from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
 from settlement.sequencer import Sequencer, ticks
@@ -152,9 +153,9 @@ class House:
         for control in controls:
             sequencer.stage_control(control)
         vkey = NoteVerifier(sequencer.head.origin, self.key.public).to_vkey()
-        catalogue = load_catalogue(self.settings.cities)
+        catalogue = load_catalogue(self.settings.cities, self.settings.cache)
         names = {0: "scheme"} | {int(city.number): str(city.slug) for city in catalogue.cities}
-        return Parts(engine, Intake(engine, sequencer, ring), sequencer, clearing, vkey, names)
+        return Parts(engine, Intake(engine, sequencer, ring), sequencer, clearing, vkey, names, PinnedCities(catalogue))
 
     async def _work(self, parts: Parts) -> None:
         """Sequence and clear side by side: a tick is cleared while the next one is gathered."""

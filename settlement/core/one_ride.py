@@ -9,7 +9,7 @@ from fare_chain.tap import Tap
 from settlement.core.apportionment import apportion, draws, weights_of
 from settlement.core.columns import TAP_DTYPE, Fens, Int64, Records, Taps, no_rows
 from settlement.core.discounts import Discounts, discount, earned_fen
-from settlement.core.journeys import Between, Rides, id_numbers, journey_ids
+from settlement.core.journeys import Between, Rides, id_numbers, journey_ids, record
 from settlement.core.obligations import Charges, charge
 from settlement.core.pricing import Fares, price
 from settlement.core.rules import Rules, Tariff
@@ -73,6 +73,23 @@ def value(rides: Rides, between: Between, rules: Rules, seed: bytes) -> OneRide:
     return OneRide(
         rides, fares, discounts, charges, tariff, int(fare_fen[0]), weights[0], shares[0], int(draw[0]), agreement
     )  # fmt: skip
+
+
+def written(one: OneRide) -> Records:
+    """The ride's journey record (JOURNEY_DTYPE, one row), as the tick that clears it writes it."""
+    return record(
+        one.rides,
+        fare_fen=np.array([one.fare_fen]),
+        nominal_fen=one.fares.nominal_fen,
+        discount_fen=one.discounts.discount_fen,
+        funder=one.discounts.funder,
+        surcharge_fen=one.fares.surcharge_fen,
+        distance_m=one.fares.distance_m,
+        tariff=one.fares.version,
+        weight_set=one.fares.weight_set,
+        commission_fen=one.charges.commission_fen,
+        fee_fen=one.charges.fee_fen,
+    )
 
 
 def _records(taps: list[Tap]) -> Taps:

@@ -103,7 +103,7 @@ class JoinedExplanation:
         }
 
 
-def explain(ride: HostedRide, pinned: PinnedCities, seed: bytes | None = None) -> Explanation:
+def explain(ride: HostedRide, pinned: PinnedCities | None, seed: bytes | None = None) -> Explanation:
     """Explain one host's ride; `seed` is that of the tick in which it was cleared, None for a quote."""
     one, network = ride.one, ride.city.network if ride.city else None
     start, end = (station_of(network, station_id) for station_id in ride.station_ids)

@@ -106,7 +106,7 @@ class ExplainedPrice:
     override: ExplainedOverride | None
 
 
-def explained_price(ride: HostedRide, pinned: PinnedCities) -> ExplainedPrice:
+def explained_price(ride: HostedRide, pinned: PinnedCities | None) -> ExplainedPrice:
     """Explain what the two stations cost, before anything that depends on the rider or the time."""
     parts = ride.price_parts(pinned)
     start, end = ride.rows

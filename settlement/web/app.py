@@ -1,11 +1,12 @@
 """One ASGI app for everything the house answers, and the only place that knows status codes."""
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from fare_chain.errors import Conflict, FareChainError, Malformed, Overloaded, Unknown, Untrusted
 from settlement.store.database import FAILURES
-from settlement.web import clearing_api, log_api
+from settlement.web import clearing_api, explanation_api, log_api
 from settlement.web.answers import Problem
 from settlement.web.parts import Running
 
@@ -17,16 +18,25 @@ def make_app(running: Running) -> FastAPI:
     app = FastAPI(title="FareChain clearing house", version="1", docs_url=None, redoc_url=None)
     app.state.running = running
     app.add_exception_handler(FareChainError, refuse)
+    app.add_exception_handler(RequestValidationError, misread)
     for failure in FAILURES:
         app.add_exception_handler(failure, put_off)
     app.router.routes.extend(log_api.ROUTES)
     app.include_router(clearing_api.router)
+    app.include_router(explanation_api.router)
     return app
 
 
 async def put_off(request: Request, _error: Exception) -> Response:
     """A database that does not answer is a matter of time, and its words are nobody's business outside."""
     return await refuse(request, Overloaded("the clearing house's database does not answer now: try again in a moment"))
+
+
+async def misread(request: Request, error: Exception) -> Response:
+    """A parameter that is not what a route takes: the first of them, by name."""
+    found = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
+    name = ".".join(str(part) for part in found.get("loc", ())[1:]) or "a parameter"
+    return await refuse(request, Malformed(f"{name} cannot be read: {found.get('msg', 'it is not what is expected')}"))
 
 
 async def refuse(_request: Request, error: Exception) -> Response:

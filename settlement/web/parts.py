@@ -1,6 +1,7 @@
 """The house's running parts as a request finds them: they change when the house restarts its insides."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
@@ -8,12 +9,16 @@ from starlette.requests import Request
 from fare_chain.errors import Overloaded
 from settlement.clear_windows import ClearWindows
 from settlement.intake import Intake
+from settlement.pinned_cities import PinnedCities
 from settlement.sequencer import Sequencer
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a route may use; `members` are the names of the members by number."""
+    """Everything that a route may use; `members` are the names of the members by number, `cities` their folders, if at hand.
+
+    Who explains holds `explaining`: one at a time, so that clearing has the machine.
+    """
 
     engine: AsyncEngine
     intake: Intake
@@ -21,6 +26,8 @@ class Parts:
     clearing: ClearWindows
     vkey: str
     members: dict[int, str]
+    cities: PinnedCities | None = None
+    explaining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
