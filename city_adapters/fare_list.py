@@ -154,9 +154,10 @@ class _Priced:
                 continue
             ends = (near, from_id, near.station_ids[border.row]), (far, border.other_id, to_id)
             legs = [self.pair(table, one, other) for table, one, other in ends if one.casefold() != other.casefold()]
-            sums.append((sum(fare for fare, _ in legs), sum(metres for _, metres in legs)))
+            if legs:
+                sums.append((sum(fare for fare, _ in legs), sum(metres for _, metres in legs)))
         if not sums:
-            raise Unknown(f"the networks of {near.slug} and {far.slug} do not meet: there is no fare from {from_id} to {to_id}")
+            raise Unknown(f"the networks of {near.slug} and {far.slug} do not meet between {from_id} and {to_id}: there is no fare")
         return min(sums)
 
     def _row(self, table: CityTable, station_id: str) -> int:

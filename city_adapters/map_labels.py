@@ -64,6 +64,12 @@ def text_width(text: str, size: float) -> float:
     return size * sum(1.0 if ord(letter) > 0x2E80 else 0.56 for letter in text)
 
 
+def escaped(text: str) -> str:
+    """Text as it may stand inside an XML element or a quoted attribute."""
+    plain = "".join(letter for letter in text if letter >= " ")
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
 def second_size(size: float) -> float:
     """The size of the lines below the first."""
     return round(size * 0.76, 1)

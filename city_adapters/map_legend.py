@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
-from city_adapters.map_labels import text_width
+from city_adapters.map_labels import escaped, text_width
 from city_adapters.map_view import Frame
 
-INK, MUTED_INK, RULE = "#1B1F23", "#5A636B", "#DDE1E5"
+INK, MUTED_INK, RULE, NO_COLOUR = "#1B1F23", "#5A636B", "#DDE1E5", "#8A939B"
 _COLOURS = ("#D1495B", "#00798C", "#EDAE49", "#5C4D9A", "#66A182", "#2E4057", "#B56576", "#8D6A3F")
 _LEFT, _RIGHT, _TOP, _BELOW = 24.0, 24.0, 44.0, 20.0
 MOST_PATHS = 6
@@ -63,7 +62,13 @@ class Legend:
 
 def operator_colour(number: int) -> str:
     """The colour of an operator by its place in the legend; grey for who is not in it."""
-    return _COLOURS[number % len(_COLOURS)] if number >= 0 else "#8A939B"
+    return _COLOURS[number % len(_COLOURS)] if number >= 0 else NO_COLOUR
+
+
+def plain_colour(text: str) -> str:
+    """A colour as lines.csv has it, #RRGGBB; grey for anything else."""
+    is_plain = len(text) == 7 and text[0] == "#" and all(letter in "0123456789abcdefABCDEF" for letter in text[1:])
+    return text if is_plain else NO_COLOUR
 
 
 def legend_height(legend: Legend, width: float) -> float:
@@ -137,11 +142,11 @@ def _path(path: LegendPath, left: float, y: float, room: float) -> tuple[list[st
     drawn = [_row(left, y, path.probability, size=13, is_bold=True), _row(left + 92, y, path.note, size=12, fill=MUTED_INK)]
     x, y = left, y + 10
     for line in path.lines:
-        width = text_width(line.name, 11) + 12
+        width, colour = text_width(line.name, 11) + 12, plain_colour(line.colour)
         if x + width > left + room:
             x, y = left, y + 22
-        ink = INK if _is_light(line.colour) else "#FFFFFF"
-        drawn.append(f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="17" rx="3" fill="{line.colour}"/>')
+        ink = INK if _is_light(colour) else "#FFFFFF"
+        drawn.append(f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="17" rx="3" fill="{colour}"/>')
         drawn.append(_row(x + 6, y + 12.5, line.name, size=11, fill=ink))
         x += width + 5
     return drawn, y + 38
@@ -156,7 +161,7 @@ def _heading(left: float, y: float, text: str, room: float) -> str:
 
 def _row(x: float, y: float, text: str, *, size: float, fill: str = INK, is_bold: bool = False) -> str:
     weight = ' font-weight="700"' if is_bold else ""
-    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{fill}"{weight}>{escape(text)}</text>'
+    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{fill}"{weight}>{escaped(text)}</text>'
 
 
 def _wrapped(text: str, size: float, room: float) -> list[str]:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
-from xml.sax.saxutils import escape, quoteattr
 
-from city_adapters.map_labels import ANYTHING, NOTHING, PATHS_ONLY, Label, LabelBoard, PlacedLabel, second_size
-from city_adapters.map_legend import INK, MUTED_INK, Legend, legend_height, legend_lines, operator_colour
+from city_adapters.map_labels import ANYTHING, NOTHING, PATHS_ONLY, Label, LabelBoard, PlacedLabel, escaped, second_size
+from city_adapters.map_legend import INK, MUTED_INK, Legend, legend_height, legend_lines, operator_colour, plain_colour
 from city_adapters.map_view import Frame, Point, View, view_of
 from city_adapters.network import Network, Station
 
@@ -68,7 +67,7 @@ def draw(drawn: PathMap) -> str:
     size = f'width="{WIDTH}" height="{_n(height)}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {_n(height)}" {size} {FONTS}>',
-        f"<title>{escape(drawn.legend.title_zh)} {escape(drawn.legend.title_en)}</title>",
+        f"<title>{escaped(drawn.legend.title_zh)} {escaped(drawn.legend.title_en)}</title>",
         f'<defs><clipPath id="map"><rect width="{_n(frame.width)}" height="{_n(height)}"/></clipPath></defs>',
         f'<rect {size} fill="{PAPER}"/>',
         '<g clip-path="url(#map)">',
@@ -106,9 +105,10 @@ def _network_lines(networks: Sequence[Network], at: Mapping[str, Point], width: 
             track = " ".join(
                 f"M{_p(at[link.from_id])}L{_p(at[link.to_id])}" for link in network.links if link.line_id == line.line_id
             )
+            colour = _muted(plain_colour(line.colour))
             yield (
-                f'<path class="line" d="{track}" fill="none" stroke="{_muted(line.colour)}" stroke-width="{_n(width)}" '
-                f'stroke-linecap="round"><title>{escape(line.name_zh)} {escape(line.name_en)}</title></path>'
+                f'<path class="line" d="{track}" fill="none" stroke="{colour}" stroke-width="{_n(width)}" stroke-linecap="round">'
+                f"<title>{escaped(line.name_zh)} {escaped(line.name_en)}</title></path>"
             )
 
 
@@ -119,7 +119,7 @@ def _flow_lines(flows: Mapping[Hop, int], at: Mapping[str, Point]) -> Iterable[s
             width = THIN + WIDE * parts / WHOLE
             colour = "#FFFFFF" if is_edge else operator_colour(operator)
             dash = ' stroke-dasharray="2 7"' if not line else ""
-            told = "" if is_edge else f' class="flow" data-line={quoteattr(line)} data-parts="{parts}"'
+            told = "" if is_edge else f' class="flow" data-line="{escaped(line)}" data-parts="{parts}"'
             yield (
                 f'<path{told} d="M{_p(at[one])}L{_p(at[other])}" fill="none" stroke="{colour}" '
                 f'stroke-width="{_n(width + 4 if is_edge else width)}" stroke-linecap="round"{dash}/>'
@@ -184,7 +184,7 @@ def _text(placed: PlacedLabel | None) -> Iterable[str]:
     for number, line in enumerate(label.lines):
         font = label.size if number == 0 else second_size(label.size)
         weight = ' font-weight="700"' if number == 0 and label.is_bold else ""
-        rows.append(f'<tspan x="{_n(x)}" y="{_n(y)}" font-size="{_n(font)}"{weight}>{escape(line)}</tspan>')
+        rows.append(f'<tspan x="{_n(x)}" y="{_n(y)}" font-size="{_n(font)}"{weight}>{escaped(line)}</tspan>')
         y += second_size(label.size) * 1.2
     near = (min(max(label.point[0], box.left), box.left + box.width), min(max(label.point[1], box.top), box.top + box.height))
     if max(abs(near[0] - label.point[0]), abs(near[1] - label.point[1])) > label.gap * 1.7:
@@ -229,7 +229,7 @@ def _flat(many: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def _muted(colour: str) -> str:
-    """A colour of lines.csv (#RRGGBB) mixed with white, two parts in five its own."""
+    """A colour (#RRGGBB) mixed with white, two parts in five its own."""
     channels = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return "#" + "".join(f"{(channel * 2 + 255 * 3) // 5:02X}" for channel in channels)
 

@@ -8,22 +8,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = ["fare_chain", "city_adapters", "settlement", "simulators"]
 STOREYS = [
-    *(
-        "core",
-        "ports",
-        "reports",
-        "store",
-        "sequencer",
-        "intake",
-        "clear_windows",
-        "publishing",
-        "pinned_cities",
-        "hosted_rides",
-        "quotes",
-        "explanation",
-        "web",
-        "house",
-    ),
+    *("moments", "core", "ports", "reports", "store", "sequencer", "intake", "clear_windows", "publishing"),
+    *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "web", "house"),
     "commands",
 ]
 """Inside settlement a room sees those before it."""
