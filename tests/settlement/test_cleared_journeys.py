@@ -146,7 +146,7 @@ def test_what_is_not_there_or_cannot_be_read_is_refused_by_name(told, path, stat
 
 def test_stored_money_that_was_changed_is_not_explained(told):
     async def story(house, client):
-        journey, *_ = (await stored(house))[-1]
+        journey, *_ = (await stored(house))[0]
         name = journey["journey_id"].tobytes().hex()
         async with house.engine.begin() as connection:
             await connection.exec_driver_sql("ALTER TABLE cleared_tick DISABLE TRIGGER USER")
