@@ -1,6 +1,6 @@
 """Every city folder and the agreements between them, loaded and checked against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -54,6 +54,11 @@ class Catalogue:
         if city.number not in self._tables:
             self._tables[city.number] = compile_city(city)
         return self._tables[city.number]
+
+    @cached_property
+    def by_rule(self) -> "Catalogue":
+        """The same cities as their rules alone have it, without official fares in their place."""
+        return replace(self, cities=tuple(replace(city, overrides=()) for city in self.cities))
 
     def city(self, name: str) -> City:
         """Find a city by slug or code, in any case."""

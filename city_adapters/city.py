@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from city_adapters.day_hours import DayType
+from city_adapters.earlier_networks import stray_earlier_links
 from city_adapters.findings import Finding, error, note, warning
 from city_adapters.gates_of_lines import LineGates, stray_gates
 from city_adapters.network import Network, Station, contradictions
@@ -96,6 +97,7 @@ def check(city: City) -> list[Finding]:
         _examples(city),
         stray_gates(city.gates, city.network),
         _days(city),
+        stray_earlier_links(city.network),
         amended,
     )
     return [*contradictions(city.network), *(finding for findings in found for finding in findings)]

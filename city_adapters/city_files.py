@@ -2,7 +2,7 @@
 
 import csv
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,10 +11,13 @@ from typing import TypeVar
 from city_adapters.agreement import Agreement, read_agreement
 from city_adapters.city import BENEFICIARIES, CalendarDay, City, Example, Operator, check, unconfirmed
 from city_adapters.day_hours import DayType
+from city_adapters.earlier_networks import EARLIER_COLUMNS, read_earlier_link
+from city_adapters.earlier_networks import FILE as EARLIER_FILE
 from city_adapters.fields import Fields
 from city_adapters.findings import Finding, MalformedFolder, error, errors, warning
+from city_adapters.folder_rows import earlier_links_text, links_text, table_text
 from city_adapters.gates_of_lines import LineGates
-from city_adapters.network import Line, LineKind, Link, Network, Station, Transfer, TransferKind
+from city_adapters.network import EarlierLink, Line, LineKind, Link, Network, Station, Transfer, TransferKind
 from city_adapters.override_findings import overrides_beside_rule
 from city_adapters.overrides import OVERRIDE_COLUMNS, Overrides, bounded, read_override
 from city_adapters.provenance import Confidence
@@ -28,6 +31,7 @@ from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId, Stati
 
 FILES = {
     "city.toml",
+    EARLIER_FILE,
     *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples", "gates", "calendar")),
 }
 DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv")
@@ -101,6 +105,27 @@ def _strange_files(folder: Path) -> list[Finding]:
     ]
 
 
+def write_lengths(folder: Path, network: Network) -> None:
+    """Write the links of a network, of today and of earlier, back into its folder."""
+    _write(folder / "links.csv", links_text(network, LINK_COLUMNS))
+    if network.earlier:
+        _write(folder / EARLIER_FILE, earlier_links_text(network, EARLIER_COLUMNS))
+
+
+def write_overrides(folder: Path, first_day: date, rows: Iterable[Sequence[str]]) -> Path:
+    """Write the overrides that hold from a day on, in place of those that a file of that day had."""
+    path = folder / f"overrides-{first_day.isoformat()}.csv"
+    _write(path, table_text(OVERRIDE_COLUMNS, rows))
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file in place whole: a reader finds the old one or the new one."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    beside.replace(path)
+
+
 def lint(folder: Path) -> list[Finding]:
     """Say everything about a folder: what is wrong, which worked examples it breaks, and what nobody has confirmed."""
     city, findings = read_city(folder)
@@ -125,6 +150,7 @@ def _network(folder: Path, findings: list[Finding]) -> Network:
         lines=_rows(folder / "lines.csv", LINE_COLUMNS, _line, findings),
         links=_rows(folder / "links.csv", LINK_COLUMNS, _link, findings),
         transfers=_rows(folder / "transfers.csv", TRANSFER_COLUMNS, _transfer, findings),
+        earlier=_optional_rows(folder / EARLIER_FILE, EARLIER_COLUMNS, _earlier_link, findings),
     )
 
 
@@ -165,6 +191,10 @@ def _link(row: Fields) -> Link:
         row.optional_text("rate_class"),
         row.provenance(),
     )
+
+
+def _earlier_link(row: Fields) -> EarlierLink:
+    return read_earlier_link(row, LONGEST_LINK_M)
 
 
 def _transfer(row: Fields) -> Transfer:

@@ -2,13 +2,20 @@
 
 import json
 import sys
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from city_adapters.adapter import Adapter
+    from city_adapters.fare_list import FareList, RowProblem
+
+CityFolder = Annotated[Path, typer.Argument(help="A city's folder")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,6 +23,8 @@ def add_to(app: typer.Typer) -> None:
     city = typer.Typer(no_args_is_help=True, help="Run a city's gates; look through a city's folder.")
     city.command("gate")(city_gate)
     city.command("lint")(city_lint)
+    city.command("calibrate")(city_calibrate)
+    city.command("load-fares")(city_load_fares)
     app.add_typer(city, name="city")
 
 
@@ -61,6 +70,107 @@ def city_lint(
         print("\n".join([*map(str, findings), f"{folder}: {len(findings)} findings, {len(errors(findings))} errors"]))
     if errors(findings):
         sys.exit(1)
+
+
+def city_calibrate(
+    folder: CityFolder,
+    fares: Annotated[Path, typer.Option(help="CSV with columns city, from_id, to_id, fare_yuan")],
+    hold_out: Annotated[int, typer.Option(help="Per cent of the pairs to keep apart and foretell first", min=0, max=90)] = 0,
+    seed: Annotated[int, typer.Option(help="Which pairs those are")] = 1,
+    leave_out_origins: Annotated[
+        bool, typer.Option("--leave-out-origins", help="Foretell each origin from the others first")
+    ] = False,
+    metre_price: Annotated[float, typer.Option(help="Price of a metre that a link moves; a metre a pair misses costs 1")] = 1.5,
+    margin: Annotated[int, typer.Option(help="Metres that a pair should lie inside its band", min=0, max=1000)] = 40,
+    write: Annotated[bool, typer.Option("--write", help="Rewrite the lengths in the folder")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Calibrate link lengths from published fares; say how well they agree before and after, and foretell those kept apart."""
+    from city_adapters import held_out
+    from city_adapters.calibration import Terms
+    from city_adapters.city_files import load_city, write_lengths
+    from city_adapters.length_problem import bands_of, calibrated_network, length_problem
+    from city_adapters.official_table import rows_of
+
+    city = load_city(folder)
+    listed = _fare_list(fares)
+    bands, problem = bands_of(city, rows_of(city, listed.fares)), length_problem(city)
+    terms = Terms(metre_price=metre_price, margin_m=margin)
+    if leave_out_origins:
+        trial = held_out.with_origins_held_out(problem, bands, terms)
+    elif hold_out:
+        trial = held_out.with_part_held_out(problem, bands, terms, percent=hold_out, seed=seed)
+    else:
+        trial = held_out.on_all(problem, bands, terms)
+    network = calibrated_network(city.network, problem, trial.answer)
+    moved = sum(link.distance_m != link.source_m for link in network.links)
+    if write:
+        write_lengths(folder, network)
+    if as_json:
+        told = {"city": city.slug, "moved": moved, "calibrated": asdict(trial.calibrated), "written": write}
+        told["held_out"] = asdict(trial.held_out) if trial.held_out else None
+        told["skipped"] = [asdict(problem) for problem in (*listed.unreadable, *bands.skipped)]
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    for name, pair in (("calibrated on", trial.calibrated), ("held out", trial.held_out)):
+        if pair:
+            print(f"{name}: before {pair.before}\n{name}: after  {pair.after}")
+    print(
+        f"{moved} of {len(network.links)} links are not as their source says" + ("; written" if write else "; --write keeps them")
+    )
+    _print_problems((*listed.unreadable, *bands.skipped))
+
+
+def city_load_fares(
+    folder: CityFolder,
+    file: Annotated[
+        Path, typer.Argument(help="The official table: city, from_id, to_id, fare_yuan, where needed from_line, to_line")
+    ],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First service day on which it holds")],
+    whole: Annotated[bool, typer.Option("--whole", help="Keep every pair, not only those that differ from the rule")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write overrides-DATE.csv into the folder")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Load an official fare table: compare it with the rule, and keep what differs as overrides."""
+    from city_adapters.city_files import load_city, write_overrides
+    from city_adapters.official_table import load_table, rows_of
+    from city_adapters.table_compiler import compile_city
+
+    city = replace(load_city(folder), overrides=())
+    listed = _fare_list(file)
+    loaded = load_table(city, compile_city(city), rows_of(city, listed.fares), as_of=as_of.date(), whole=whole)
+    path = write_overrides(folder, as_of.date(), loaded.rows) if write else None
+    unknown = (*listed.unreadable, *loaded.unknown)
+    if as_json:
+        counts = {"checked": loaded.checked, "exact": loaded.exact, "far_off": loaded.far_off, "overrides": len(loaded.rows)}
+        told = {
+            "city": city.slug,
+            **counts,
+            "not_compared": [asdict(row) for row in unknown],
+            "written": str(path) if path else None,
+        }
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    print(f"{loaded.checked:,} fares checked, {loaded.exact:,} as the rule, {loaded.far_off:,} more than 2 yuan off")
+    print(f"{len(loaded.rows):,} overrides " + (f"written to {path}" if path else "found; --write keeps them"))
+    _print_problems(unknown)
+
+
+def _fare_list(file: Path) -> "FareList":
+    from city_adapters.fare_list import read_fare_list
+    from fare_chain.errors import Unknown
+
+    try:
+        return read_fare_list(file.read_bytes())
+    except OSError as error:
+        raise Unknown(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _print_problems(problems: "Sequence[RowProblem]") -> None:
+    for problem in problems[:20]:
+        print(f"  line {problem.line}: {problem.message}")
+    if len(problems) > 20:
+        print(f"  and {len(problems) - 20} more: --json lists all")
 
 
 def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) -> "Adapter":

@@ -76,6 +76,35 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierLink:
+    """How one link stood in an earlier network, numbered from 1 in the order of time.
+
+    Without metres it was not there: the link, or without stations the whole line, or without a line the walk that fares run
+    through between the two stations. With metres it was so long, or was there where today is none.
+    """
+
+    line: int
+    network: int
+    line_id: str
+    from_id: StationId
+    to_id: StationId
+    distance_m: int | None
+    source_m: int | None
+    reason: str
+    provenance: Provenance
+
+    @property
+    def key(self) -> tuple[int, str, frozenset[StationId]]:
+        """What no other row may name."""
+        return self.network, self.line_id, frozenset((self.from_id, self.to_id))
+
+    @property
+    def place(self) -> str:
+        """The link in words."""
+        return " ".join(filter(None, (f"network {self.network}:", self.line_id, self.from_id, self.to_id)))
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """A way to change; where it `joins_fares` the price path runs through it, and it adds no metres."""
 
@@ -91,12 +120,16 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Network:
-    """One city's network; stations stand by number, and a station's *row* is its place in that order."""
+    """One city's network; stations stand by number, and a station's *row* is its place in that order.
+
+    `earlier` tells how it differed when fares were made that hold still.
+    """
 
     stations: tuple[Station, ...]
     lines: tuple[Line, ...]
     links: tuple[Link, ...]
     transfers: tuple[Transfer, ...]
+    earlier: tuple[EarlierLink, ...] = ()
 
     @cached_property
     def rows(self) -> dict[StationId, int]:

@@ -2,15 +2,17 @@
 
 A pair costs what the tariff's first charge says wherever the lines of that charge join it, whatever the rider rode. A pair that
 they do not join costs the charge whose lines do, and a pair that no charge joins alone is cut at the station where the sum of
-the parts is lowest (then the metres, then the station's number).
+the parts is lowest (then the metres, then the station's number). Metres are those of the earlier networks that fares were made
+on, where there are such; who earned a fare goes by today's network.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from city_adapters.network import Link, Network, Transfer
-from city_adapters.paths import Int32s, Int64s, Track, shortest_paths, sums_along
+from city_adapters.network import Network
+from city_adapters.paths import Int32s, Int64s, shortest_paths, sums_along
+from city_adapters.price_path import TrackPiece, lines_charged, price_metres, track_over, track_pieces
 from city_adapters.split_rule import SplitModel, SplitRule
 from city_adapters.tariff import Charge, Tariff
 from fare_chain.errors import Malformed
@@ -32,7 +34,7 @@ def station_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, 
     """Price every pair and weigh who earned it; `operators` orders the last axis of the weights."""
     assert split.model is SplitModel.SHORTEST_PATH_METRES, "the only model yet"
     first, *others = (
-        _under_one_charge(network, operators, charge, _lines_of(network, tariff, charge)) for charge in tariff.charges
+        _under_one_charge(network, operators, charge, lines_charged(network, tariff, charge)) for charge in tariff.charges
     )
     pairs = first
     for other in others:
@@ -48,7 +50,7 @@ def station_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, 
 def charge_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, split: SplitRule, charge: Charge) -> StationPairs:
     """Price the pairs that the lines of one charge join, by that charge alone: what gates of their own ask for."""
     assert split.model is SplitModel.SHORTEST_PATH_METRES, "the only model yet"
-    return _under_one_charge(network, operators, charge, _lines_of(network, tariff, charge))
+    return _under_one_charge(network, operators, charge, lines_charged(network, tariff, charge))
 
 
 def narrow(values: Int64s) -> Int32s:
@@ -60,58 +62,21 @@ def narrow(values: Int64s) -> Int32s:
     return kept
 
 
-def _lines_of(network: Network, tariff: Tariff, charge: Charge) -> frozenset[str]:
-    named = {line for other in tariff.charges for line in other.lines}
-    return frozenset(charge.lines or (line.line_id for line in network.lines if line.line_id not in named))
-
-
 def _under_one_charge(network: Network, operators: tuple[int, ...], charge: Charge, lines: frozenset[str]) -> StationPairs:
-    pieces = _pieces(network, lines)
-    ends = np.array([piece.ends for piece in pieces], dtype=np.int64).reshape(-1, 2)
-    metres = np.array([piece.metres for piece in pieces], dtype=np.int64)
-    paths = shortest_paths(Track(len(network.stations), ends, metres))
-    fares = charge.fares(np.maximum(paths.metres, 0), sums_along(paths, _metres_by_class(pieces, charge.rate_classes)))
+    pieces = track_pieces(network, lines)
+    paths = shortest_paths(track_over(network, pieces))
+    price_m = price_metres(network, lines, paths.metres)
+    fares = charge.fares(np.maximum(price_m, 0), sums_along(paths, _metres_by_class(pieces, charge.rate_classes)))
     earned = sums_along(paths, _metres_by_operator(pieces, network, operators))
     stops = _stops_by_operator(network, operators, lines)
     unmoved = np.nonzero(paths.metres == 0)
     earned[unmoved] = stops[unmoved[0]] + stops[unmoved[1]]
     served = stops.any(axis=1)
     reached = (paths.metres >= 0) & np.logical_and.outer(served, served)
-    return StationPairs(np.where(reached, fares, -1), np.where(reached, paths.metres, -1), np.where(reached[:, :, None], earned, 0))
+    return StationPairs(np.where(reached, fares, -1), np.where(reached, price_m, -1), np.where(reached[:, :, None], earned, 0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Track between two neighbouring rows: its metres, and all links that have just these; none where riders walk."""
-
-    ends: tuple[int, int]
-    metres: int
-    links: tuple[Link, ...]
-
-
-def _pieces(network: Network, lines: frozenset[str]) -> list[_Piece]:
-    """Of links between the same two stations the shortest is the track; a walk that fares run through has no metres."""
-    beside: dict[tuple[int, int], list[Link]] = {}
-    for link in network.links:
-        if link.line_id in lines:
-            beside.setdefault(_ends(network, link), []).append(link)
-    pieces = {}
-    for ends, links in beside.items():
-        metres = min(link.distance_m for link in links)
-        pieces[ends] = _Piece(ends, metres, tuple(link for link in links if link.distance_m == metres))
-    for change in network.transfers:
-        if change.joins_fares and change.from_id != change.to_id and {change.from_line, change.to_line} <= lines:
-            ends = _ends(network, change)
-            pieces[ends] = _Piece(ends, 0, ())
-    return [pieces[ends] for ends in sorted(pieces)]
-
-
-def _ends(network: Network, between: Link | Transfer) -> tuple[int, int]:
-    first, second = sorted((network.rows[between.from_id], network.rows[between.to_id]))
-    return first, second
-
-
-def _metres_by_class(pieces: list[_Piece], rate_classes: tuple[str, ...]) -> Int64s:
+def _metres_by_class(pieces: list[TrackPiece], rate_classes: tuple[str, ...]) -> Int64s:
     metres = np.zeros((len(pieces), len(rate_classes)), dtype=np.int64)
     for at, piece in enumerate(pieces):
         if rate_classes and piece.links:
@@ -119,7 +84,7 @@ def _metres_by_class(pieces: list[_Piece], rate_classes: tuple[str, ...]) -> Int
     return metres
 
 
-def _metres_by_operator(pieces: list[_Piece], network: Network, operators: tuple[int, ...]) -> Int64s:
+def _metres_by_operator(pieces: list[TrackPiece], network: Network, operators: tuple[int, ...]) -> Int64s:
     """Metres of each piece by operator: in equal parts between the lines, odd metres to the lines named first."""
     operator_of = {line.line_id: line.operator for line in network.lines}
     metres = np.zeros((len(pieces), len(operators)), dtype=np.int64)

@@ -58,6 +58,16 @@ class Bands:
         fares: Int64s = np.array(self.fare_fen, dtype=np.int64)[band] + steps * self.step_fen
         return fares
 
+    def metres_of(self, fare_fen: Fen) -> tuple[int, int] | None:
+        """Tell which metres cost just this: more than the first, at most the second; nothing where no metres do."""
+        if fare_fen in self.fare_fen:
+            band = self.fare_fen.index(fare_fen)
+            return (self.up_to_m[band - 1] if band else 0), self.up_to_m[band]
+        steps, part = divmod(fare_fen - self.fare_fen[-1], self.step_fen)
+        if part or steps < 1:
+            return None
+        return self.up_to_m[-1] + (steps - 1) * self.step_m, self.up_to_m[-1] + steps * self.step_m
+
 
 @dataclass(frozen=True, slots=True)
 class Flat:

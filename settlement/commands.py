@@ -114,14 +114,16 @@ def fares_check(
     file: Annotated[Path, typer.Argument(help="CSV with columns city, from_id, to_id, fare_yuan")],
     at: Annotated[str | None, typer.Option(help="Moment of the fares, ISO 8601 with offset; now without it")] = None,
     least: Annotated[float, typer.Option("--at-least", help="Share of exact fares below which the exit code is 1")] = 0.0,
+    rule_only: Annotated[bool, typer.Option("--rule-only", help="Leave official fares that override the rule aside")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare published fares with those that our distances and tariffs give."""
+    """Compare published fares with those that our distances, tariffs and overrides give."""
     from city_adapters.catalogue import load_catalogue
     from city_adapters.fare_list import check_fares, read_fare_list
 
     listed = read_fare_list(_read(file))
-    check = check_fares(listed, load_catalogue().table, _moment_us(at))
+    catalogue = load_catalogue()
+    check = check_fares(listed, (catalogue.by_rule if rule_only else catalogue).table, _moment_us(at))
     total = check.total
     skipped = [*check.unreadable, *check.unknown]
     if as_json:
