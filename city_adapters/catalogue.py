@@ -9,6 +9,7 @@ from city_adapters.city import City
 from city_adapters.city_files import load_agreements, load_city
 from city_adapters.findings import Finding, MalformedFolder, error
 from city_adapters.network import Station, Transfer, TransferKind
+from city_adapters.table_cache import cached_table
 from city_adapters.table_compiler import compile_city
 from city_adapters.tables import CityTable
 from fare_chain.errors import Unknown
@@ -20,10 +21,15 @@ PACKAGED = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The member cities by number, and the agreements by date."""
+    """The member cities by number, and the agreements by date; `home` is the folder they were read from.
+
+    Compiled tables are kept in `cache`, where there is one.
+    """
 
     cities: tuple[City, ...]
     agreements: tuple[Agreement, ...]
+    home: Path
+    cache: Path | None = None
 
     @cached_property
     def by_number(self) -> dict[MemberNumber, City]:
@@ -52,13 +58,18 @@ class Catalogue:
         """Compile a city's table, found by slug or code; the second time it is at hand."""
         city = self.city(name)
         if city.number not in self._tables:
-            self._tables[city.number] = compile_city(city)
+            self._tables[city.number] = (
+                compile_city(city)
+                if self.cache is None
+                else cached_table(self.home / "cities" / city.slug, city.slug, self.cache, lambda: compile_city(city))
+            )
         return self._tables[city.number]
 
     @cached_property
     def by_rule(self) -> "Catalogue":
         """The same cities as their rules alone have it, without official fares in their place."""
-        return replace(self, cities=tuple(replace(city, overrides=()) for city in self.cities))
+        # Kept tables are named for the whole folder, overrides among it.
+        return replace(self, cities=tuple(replace(city, overrides=()) for city in self.cities), cache=None)
 
     def city(self, name: str) -> City:
         """Find a city by slug or code, in any case."""
@@ -86,14 +97,17 @@ class Catalogue:
         return city, city.network.station(station_id)
 
 
-def load_catalogue(folder: Path | None = None) -> Catalogue:
-    """Load all cities and agreements below a folder (default: those that come with the program), or raise MalformedFolder."""
+def load_catalogue(folder: Path | None = None, cache: Path | None = None) -> Catalogue:
+    """Load all cities and agreements below a folder (default: those that come with the program), or raise MalformedFolder.
+
+    Tables that are asked for later are taken from `cache`, or kept there; without one they are compiled each time.
+    """
     home = folder or PACKAGED
     cities = sorted((load_city(path.parent) for path in sorted(home.glob("cities/*/city.toml"))), key=lambda city: city.number)
     if not cities:
         missing = error("cities/<slug>/city.toml", "no city was found", "give a folder that holds cities/<slug>/")
         raise MalformedFolder(str(home), [missing])
-    catalogue = Catalogue(tuple(cities), load_agreements(home / "agreements", cities[0].days))
+    catalogue = Catalogue(tuple(cities), load_agreements(home / "agreements", cities[0].days), home, cache)
     findings = _contradictions(catalogue)
     if findings:
         raise MalformedFolder(str(home), findings)

@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 CityFolder = Annotated[Path, typer.Argument(help="A city's folder")]
 
 
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="FARE_CHAIN_CACHE", help="Folder for compiled tables; .cache/fare-chain at home without it"),
+]
+
+
+def tables_cache(named: Path | None) -> Path | None:
+    """Where compiled tables are kept: as named, else below the user's cache folder; nowhere for who has no home."""
+    import os
+
+    if named is not None:
+        return named
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "fare-chain"
+    return Path(os.environ["HOME"]) / ".cache" / "fare-chain" if os.environ.get("HOME") else None
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     city = typer.Typer(no_args_is_help=True, help="Run a city's gates; look through a city's folder.")
