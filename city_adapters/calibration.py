@@ -107,26 +107,28 @@ class PricePaths:
 
 
 def calibrate(track: TrackLengths, bands: PublishedBands, terms: Terms | None = None) -> Calibrated:
-    """Move lengths until published fares agree as well as they can at the price; keep the round with the most exact pairs."""
+    """Move lengths until fares agree as well as they can at the price; keep the latest round with the most exact pairs."""
     terms = terms or Terms()
     best = track.source_m
     most = int(bands.hold(PricePaths(track, best, bands.pairs).metres).sum())
     metres: Floats = track.source_m.astype(np.float64)
-    for number in range(terms.rounds):
-        moved = _solved(track, bands, PricePaths(track, metres, bands.pairs), terms, may_drop=number >= terms.settling)
+    settling = terms.settling
+    for _ in range(terms.rounds):
+        moved = _solved(track, bands, PricePaths(track, metres, bands.pairs), terms, may_drop=settling <= 0)
         whole = np.clip(np.rint(moved).astype(np.int64), track.least_m, track.most_m)
         exact = int(bands.hold(PricePaths(track, whole, bands.pairs).metres).sum())
-        if exact > most:
+        if exact > most or (exact == most and best is not track.source_m):
             best, most = whole, exact
-        settled = float(np.abs(moved - metres).max(initial=0.0))
+        step_m = float(np.abs(moved - metres).max(initial=0.0))
         metres = moved
-        if settled < 1 / 2:
+        if step_m < 1 / 2 and settling <= 0:
             break
+        settling = 0 if step_m < 1 / 2 else settling - 1
     return Calibrated(best, PricePaths(track, best, bands.pairs).pieces().sum(axis=0).astype(np.int64))
 
 
 def _solved(track: TrackLengths, bands: PublishedBands, paths: PricePaths, terms: Terms, *, may_drop: bool) -> Floats:
-    """Solve one linear program over paths that stay as they are: metres of each piece."""
+    """Solve one linear program over paths that stay as they are."""
     from scipy.optimize import linprog  # noqa: PLC0415
     from scipy.sparse import eye_array, hstack, vstack  # noqa: PLC0415
 

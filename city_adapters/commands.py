@@ -99,6 +99,7 @@ def city_calibrate(
     ] = False,
     metre_price: Annotated[float, typer.Option(help="Price of a metre that a link moves; a metre a pair misses costs 1")] = 1.5,
     margin: Annotated[int, typer.Option(help="Metres that a pair should lie inside its band", min=0, max=1000)] = 40,
+    reach: Annotated[int, typer.Option(help="Per cent of its source that a length may move at most", min=0, max=100)] = 100,
     write: Annotated[bool, typer.Option("--write", help="Rewrite the lengths in the folder")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
@@ -111,7 +112,7 @@ def city_calibrate(
 
     city = load_city(folder)
     listed = _fare_list(fares)
-    bands, problem = bands_of(city, rows_of(city, listed.fares)), length_problem(city)
+    bands, problem = bands_of(city, rows_of(city, listed.fares)), length_problem(city, reach)
     terms = Terms(metre_price=metre_price, margin_m=margin)
     if leave_out_origins:
         trial = held_out.with_origins_held_out(problem, bands, terms)

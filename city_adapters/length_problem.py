@@ -26,6 +26,8 @@ REACH_PERCENT = {
 }
 """How far a length may move from its source, by how far the source can be relied on."""
 
+LEAST_REACH_M = 40
+
 LinkKey = tuple[str, int, int]
 """A link by line and rows of its ends; of an earlier network's own length the line has its number before it."""
 
@@ -51,8 +53,11 @@ class BandList:
     skipped: tuple[RowProblem, ...]
 
 
-def length_problem(city: City) -> LengthProblem:
-    """Lay out every length that prices a ride under the charge for all other lines."""
+def length_problem(city: City, reach_percent: int = 100) -> LengthProblem:
+    """Lay out every length that prices a ride under the charge for all other lines.
+
+    A length may move as far as its source's confidence lets it, and no more than `reach_percent` of it; 40 m it always may.
+    """
     network = _as_sourced(city.network)
     lines = lines_charged(network, city.tariffs[-1], city.tariffs[-1].charges[0])
     numbers: dict[LinkKey, int] = {}
@@ -72,7 +77,7 @@ def length_problem(city: City) -> LengthProblem:
         networks.append(np.array(here, dtype=np.int64))
     today = {piece.ends: piece.metres for piece in track_pieces(network, lines)}
     bounds = [
-        _bounds(piece, today.get(piece.ends), is_earlier=keys[0][0].partition(":")[2] != "")
+        _bounds(piece, today.get(piece.ends), reach_percent, is_earlier=":" in keys[0][0])
         for piece, keys in zip(pieces, names, strict=True)
     ]
     track = TrackLengths(
@@ -153,12 +158,13 @@ def _may_move(row: Link | EarlierLink) -> bool:
     return not row.reason or row.reason.startswith(CALIBRATED)
 
 
-def _bounds(piece: TrackPiece, today_m: int | None, *, is_earlier: bool) -> tuple[int, int]:
+def _bounds(piece: TrackPiece, today_m: int | None, reach_percent: int, *, is_earlier: bool) -> tuple[int, int]:
     """How short and how long a piece may become: walks, lengths set by hand and links beside a shorter one stay as they are."""
     stays = not piece.links or not (is_earlier or all(map(_may_move, piece.links)))
     if stays or not (is_earlier or piece.metres == today_m):
         return piece.metres, piece.metres
-    reach = min(REACH_PERCENT[link.provenance.confidence] for link in piece.links) * piece.metres // 100
+    percent = min(reach_percent, *(REACH_PERCENT[link.provenance.confidence] for link in piece.links))
+    reach = max(percent * piece.metres // 100, LEAST_REACH_M)
     return max(piece.metres - reach, 1), min(piece.metres + reach, piece.beside_m or piece.metres + reach)
 
 

@@ -94,4 +94,4 @@ def _reason(tariff: Tariff, row: ListedFare, rule_fen: int, metres: int) -> str:
     span = bands.metres_of(row.fare_fen) if isinstance(bands, Bands) else None
     if span is not None and (apart := min(abs(metres - edge) for edge in span)) <= NEAR_EDGE_M:
         return f"official table: {apart} m from a band edge"
-    return f"official table: {abs(row.fare_fen - rule_fen)} fen off, cause not known"
+    return f"official table: {abs(row.fare_fen - rule_fen)} fen off with no known cause"
