@@ -74,6 +74,16 @@ class City:
     remarks: tuple[str, ...]
     overrides: tuple[Overrides, ...] = ()
 
+    def tariff_at(self, at_us: int) -> Tariff | None:
+        """The tariff in force at a moment."""
+        return next((tariff for tariff in self.tariffs if tariff.validity.from_us <= at_us < tariff.validity.to_us), None)
+
+    def month_tiers_fen(self, at_us: int) -> list[int]:
+        """The spend from which each step of a rider's month counts, at a moment; none where the tariff has no month tiers."""
+        tariff = self.tariff_at(at_us)
+        tiers = tariff.month_tiers if tariff else None
+        return [tier.spent_fen for tier in tiers.tiers] if tiers else []
+
     @property
     def stations(self) -> tuple[Station, ...]:
         """The stations by number."""

@@ -24,7 +24,19 @@ from simulators.nine_cities import Sealer, assemble, rush_hour, show_codes
 
 SECONDS = 0.02
 KEYS = {"rate", "unit", "ns_each", "spread", "ceiling", "ratio", "facts"}
-STEPS = ("pair", "journey-ids", "price", "charge", "record", "apportion", "oblige", "delta-root", "laws")
+STEPS = (
+    "pair",
+    "journey-ids",
+    "price",
+    "discount",
+    "charge",
+    "record",
+    "apportion",
+    "oblige",
+    "border-joins",
+    "delta-root",
+    "laws",
+)
 STAGES = {"seal", "intake", "intake-64", "codes-issue", "codes-verify", "gate", "clearing", "ledger", "clearing-durable", "audit"}
 NAMES = {*ON_THE_PROCESSOR, *IN_THE_DATABASE, *STAGES, "audit-signatures", *(f"clearing/{step}" for step in STEPS)}
 
