@@ -117,10 +117,10 @@ def test_lengths_stay_within_their_reach_and_a_walk_stays_none():
     assert (moved >= tight.least_m).all()
 
 
-@pytest.mark.parametrize(("edge", "inside"), [(3000, True), (3001, False)])
-def test_a_band_holds_its_last_metre_and_not_the_next(edge, inside):
-    bands = PublishedBands(np.array([(0, 1)]), np.array([0]), np.array([3000]))
-    assert bands.hold(np.array([edge])).tolist() == [inside]
+@pytest.mark.parametrize(("metres", "inside"), [(1500, False), (1501, True), (3000, True), (3001, False)])
+def test_a_band_holds_its_last_metre_and_neither_the_next_nor_the_last_of_the_band_before(metres, inside):
+    bands = PublishedBands(np.array([(0, 1)]), np.array([1500]), np.array([3000]))
+    assert bands.hold(np.array([metres])).tolist() == [inside]
 
 
 def test_a_pair_is_priced_by_the_least_of_the_earlier_networks_that_have_it():
