@@ -61,9 +61,12 @@ def load_table(city: City, rule: CityTable, listed: Sequence[ListedFare], *, as_
 
 
 def rows_of(city: City, listed: Sequence[ListedFare]) -> tuple[ListedFare, ...]:
-    """Keep the rows that are for this city: by its slug or code, or by their ids where the row names no city."""
+    """Keep the rows that are for this city: by its slug or code, or by their ids where the row names no city; Unknown for none."""
     own = {city.slug.casefold(), city.code.casefold()}
-    return tuple(row for row in listed if (row.city or row.from_id.partition("-")[0]).casefold() in own)
+    rows = tuple(row for row in listed if (row.city or row.from_id.partition("-")[0]).casefold() in own)
+    if not rows:
+        raise Unknown(f"the list has no fare of {city.slug}: give it rows whose city is {city.slug} or {city.code}")
+    return rows
 
 
 def _each_once(listed: Sequence[ListedFare]) -> list[ListedFare]:

@@ -89,6 +89,16 @@ def test_two_fares_of_one_pair_are_refused_unless_the_gates_tell_them_apart(test
     ).read_text(encoding="utf-8")
 
 
+def test_a_list_without_a_fare_of_the_city_changes_nothing(testville, run, tmp_path):
+    path = tmp_path / "elsewhere.csv"
+    path.write_text("city,from_id,to_id,fare_yuan\nelsewhere,ELS-a,ELS-b,3\n", encoding="utf-8")
+    before = {file.name: file.read_bytes() for file in testville.iterdir()}
+    for command in (("load-fares", testville, path, "--as-of", "2026-01-01"), ("calibrate", testville, "--fares", path)):
+        with pytest.raises(Unknown, match="the list has no fare of testville"):
+            run(*command, "--write")
+    assert {file.name: file.read_bytes() for file in testville.iterdir()} == before
+
+
 def test_a_day_without_a_tariff_is_refused(testville, run, table):
     with pytest.raises(Unknown, match="testville has no tariff in force on 2019-01-01"):
         run("load-fares", testville, table("TST-a,TST-d,5"), "--as-of", "2019-01-01")
