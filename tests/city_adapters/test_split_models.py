@@ -1,5 +1,6 @@
 """The models: a worked example to the last digit, fast passes beside plain searches, shared track, periods, precedence."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice, pairwise
 
@@ -118,11 +119,11 @@ def small_networks(draw, *, shared=False):
     return links
 
 
-def laid_out(links):
+def laid_out(links, cost=COST):
     lines = dict.fromkeys(link.split()[0] for link in links)
     operators = {line: at for at, line in enumerate(lines, 1)}
     network = network_of(links, operators)
-    return network, operators, ride_graph(network, tuple(operators.values()), frozenset(operators), COST, ())
+    return network, operators, ride_graph(network, tuple(operators.values()), frozenset(operators), cost, ())
 
 
 @given(small_networks(), st.sampled_from(["0.2", "1/3", "2"]))
@@ -189,10 +190,10 @@ def test_the_merge_of_labels_equals_a_library_search_for_the_k_shortest_paths(li
         assert listed.cost_ms[listed.end == end].tolist() == costs
 
 
-@given(small_networks(shared=True))
+@given(small_networks(shared=True), st.sampled_from([(), (("K", 60), ("L", 20)), (("K", 20), ("L", 60))]))
 @settings(max_examples=150, deadline=None)
-def test_lines_on_one_track_make_one_path_and_lose_none(links):
-    network, _, graph = laid_out(links)
+def test_lines_on_one_track_make_one_path_and_lose_none(links, speeds):
+    network, _, graph = laid_out(links, replace(COST, line_speeds_kmh=speeds))
     rows = np.unique(graph.boardings[:, 0])
     listed = listed_paths(efficient_paths(graph, rows), ALL, most=LISTED)
     ways = set()
