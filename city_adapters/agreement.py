@@ -15,12 +15,14 @@ class Terms:
     """The terms for journeys of `issuer`'s riders at `host`; an empty city code stands for every member.
 
     The host owes the issuer the commission, in millionths of the fare; the issuer owes the scheme the fee, for each journey.
+    `visitors_earn` says whether the host's discounts are for the issuer's riders too.
     """
 
     issuer: str
     host: str
     commission_ppm: int
     fee_fen: Fen
+    visitors_earn: bool
     provenance: Provenance
 
 
@@ -62,7 +64,8 @@ def _terms(fields: Fields, members: tuple[str, ...]) -> Terms:
         if code and code not in members:
             fields.wrong(name, f"is {code!r}", f"give one of the members: {', '.join(members)}")
     terms = Terms(
-        issuer, host, fields.whole("commission_ppm", most=PPM), Fen(fields.whole("fee_fen", most=10_000)), fields.provenance()
-    )
+        issuer, host, fields.whole("commission_ppm", most=PPM), Fen(fields.whole("fee_fen", most=10_000)),
+        fields.flag("visitors_earn"), fields.provenance(),
+    )  # fmt: skip
     fields.done()
     return terms

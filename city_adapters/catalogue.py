@@ -9,7 +9,9 @@ from city_adapters.city import City
 from city_adapters.city_files import load_agreements, load_city
 from city_adapters.findings import Finding, MalformedFolder, error
 from city_adapters.network import Station, Transfer, TransferKind
-from city_adapters.tables import CityTable, compile_city
+from city_adapters.table_cache import cached_table
+from city_adapters.table_compiler import compile_city
+from city_adapters.tables import CityTable
 from fare_chain.errors import Unknown
 from fare_chain.identifiers import MemberNumber
 
@@ -19,10 +21,15 @@ PACKAGED = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The member cities by number, and the agreements by date."""
+    """The member cities by number, and the agreements by date; `home` is the folder they were read from.
+
+    Compiled tables are kept in `cache`, where there is one.
+    """
 
     cities: tuple[City, ...]
     agreements: tuple[Agreement, ...]
+    home: Path
+    cache: Path | None = None
 
     @cached_property
     def by_number(self) -> dict[MemberNumber, City]:
@@ -51,7 +58,11 @@ class Catalogue:
         """Compile a city's table, found by slug or code; the second time it is at hand."""
         city = self.city(name)
         if city.number not in self._tables:
-            self._tables[city.number] = compile_city(city)
+            self._tables[city.number] = (
+                compile_city(city)
+                if self.cache is None
+                else cached_table(self.home / "cities" / city.slug, city.slug, self.cache, lambda: compile_city(city))
+            )
         return self._tables[city.number]
 
     def city(self, name: str) -> City:
@@ -60,6 +71,15 @@ class Catalogue:
         if found is None:
             known = ", ".join(f"{city.slug} ({city.code})" for city in self.cities)
             raise Unknown(f"there is no city {name!r}; there are {known}")
+        return found
+
+    def passages(self, city: City) -> dict[int, frozenset[int]]:
+        """The stations of a city with a paid-area passage into another city, and the members whose riders may walk it: the two."""
+        found: dict[int, frozenset[int]] = {}
+        for change in city.network.transfers:
+            if change.kind is TransferKind.BETWEEN_CITIES:
+                beyond, _station = self.station(change.to_id)
+                found[city.network.station(change.from_id).number] = frozenset({city.number, beyond.number})
         return found
 
     def station(self, station_id: str) -> tuple[City, Station]:
@@ -71,14 +91,17 @@ class Catalogue:
         return city, city.network.station(station_id)
 
 
-def load_catalogue(folder: Path | None = None) -> Catalogue:
-    """Load all cities and agreements below a folder (default: those that come with the program), or raise MalformedFolder."""
+def load_catalogue(folder: Path | None = None, cache: Path | None = None) -> Catalogue:
+    """Load all cities and agreements below a folder (default: those that come with the program), or raise MalformedFolder.
+
+    Tables that are asked for later are taken from `cache`, or kept there; without one they are compiled each time.
+    """
     home = folder or PACKAGED
     cities = sorted((load_city(path.parent) for path in sorted(home.glob("cities/*/city.toml"))), key=lambda city: city.number)
     if not cities:
         missing = error("cities/<slug>/city.toml", "no city was found", "give a folder that holds cities/<slug>/")
         raise MalformedFolder(str(home), [missing])
-    catalogue = Catalogue(tuple(cities), load_agreements(home / "agreements", cities[0].days))
+    catalogue = Catalogue(tuple(cities), load_agreements(home / "agreements", cities[0].days), home, cache)
     findings = _contradictions(catalogue)
     if findings:
         raise MalformedFolder(str(home), findings)

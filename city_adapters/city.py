@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
 from city_adapters.agreed_shares import AgreedShares, contradictory_shares
+from city_adapters.day_hours import DayType
 from city_adapters.findings import Finding, error, note, warning
+from city_adapters.gates_of_lines import LineGates, stray_gates
 from city_adapters.network import Network, Station, contradictions
 from city_adapters.overrides import Overrides, contradictory_overrides
 from city_adapters.provenance import Provenance
@@ -40,6 +43,16 @@ class Example:
     provenance: Provenance
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """A service day whose type its weekday does not tell."""
+
+    line: int
+    date: date
+    day: DayType
+    provenance: Provenance
+
+
 @dataclass(frozen=True)
 class City:
     """One member that hosts and issues; `number` is its member number, fixed for ever."""
@@ -57,9 +70,21 @@ class City:
     tariffs: tuple[Tariff, ...]
     splits: tuple[SplitRule, ...]
     examples: tuple[Example, ...]
+    gates: tuple[LineGates, ...]
+    calendar: tuple[CalendarDay, ...]
     remarks: tuple[str, ...]
     overrides: tuple[Overrides, ...] = ()
     agreed: tuple[AgreedShares, ...] = ()
+
+    def tariff_at(self, at_us: int) -> Tariff | None:
+        """The tariff in force at a moment."""
+        return next((tariff for tariff in self.tariffs if tariff.validity.from_us <= at_us < tariff.validity.to_us), None)
+
+    def month_tiers_fen(self, at_us: int) -> list[int]:
+        """The spend from which each step of a rider's month counts, at a moment; none where the tariff has no month tiers."""
+        tariff = self.tariff_at(at_us)
+        tiers = tariff.month_tiers if tariff else None
+        return [tier.spent_fen for tier in tiers.tiers] if tiers else []
 
     @property
     def stations(self) -> tuple[Station, ...]:
@@ -75,7 +100,17 @@ class City:
 def check(city: City) -> list[Finding]:
     """Say where the files of a folder, each well formed, contradict one another."""
     amended = (finding for overrides in city.overrides for finding in contradictory_overrides(city.network, overrides))
-    found = (_numbers(city), _ids(city), _operators(city), _charges(city), _examples(city), amended, _splits(city))
+    found = (
+        _numbers(city),
+        _ids(city),
+        _operators(city),
+        _charges(city),
+        _examples(city),
+        stray_gates(city.gates, city.network),
+        _days(city),
+        amended,
+        _splits(city),
+    )
     return [*contradictions(city.network), *(finding for findings in found for finding in findings)]
 
 
@@ -145,6 +180,14 @@ def _examples(city: City) -> Iterable[Finding]:
                 yield error("examples.csv", f"{station} is no station of {city.name_en}", "correct the id", line=example.line)
 
 
+def _days(city: City) -> Iterable[Finding]:
+    seen = set()
+    for day in city.calendar:
+        if day.date in seen:
+            yield error("calendar.csv", f"{day.date} stands there more than once", "keep one of the rows", line=day.line)
+        seen.add(day.date)
+
+
 def unconfirmed(city: City) -> list[Finding]:
     """Say which values of a folder nobody has confirmed: notes for `city lint`, remarks for a quote."""
     ask = "confirm it with the operator and change its confidence"
@@ -170,6 +213,8 @@ def _values(city: City) -> Iterable[tuple[str, str, Provenance]]:
         yield tariff.file, "the same-station rule", tariff.same_station.provenance
         if tariff.ride_time:
             yield tariff.file, "the ride time limit", tariff.ride_time.provenance
+        for discount in tariff.discounts:
+            yield tariff.file, f"discount {discount.name!r}", discount.provenance
     for rule in city.splits:
         yield rule.file, "the split rule", rule.provenance
         if rule.station_weights:
@@ -189,5 +234,7 @@ def _counts(city: City) -> Iterable[tuple[str, str, int, int]]:
         ("lines.csv", "operators of lines", [line.operator_confidence for line in network.lines]),
         ("links.csv", "link lengths", [link.provenance.confidence for link in network.links]),
         ("transfers.csv", "transfers", [change.provenance.confidence for change in network.transfers]),
+        ("gates.csv", "gates of one line", [row.provenance.confidence for row in city.gates]),
+        ("calendar.csv", "days of the calendar", [day.provenance.confidence for day in city.calendar]),
     ):
         yield file, what, sum(not value.is_firm for value in values), len(values)

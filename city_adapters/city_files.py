@@ -10,22 +10,27 @@ from typing import TypeVar
 
 from city_adapters.agreed_shares import SHARE_COLUMNS, AgreedShares, read_agreed_share
 from city_adapters.agreement import Agreement, read_agreement
-from city_adapters.city import BENEFICIARIES, City, Example, Operator, check, unconfirmed
+from city_adapters.city import BENEFICIARIES, CalendarDay, City, Example, Operator, check, unconfirmed
+from city_adapters.day_hours import DayType
 from city_adapters.fields import Fields
 from city_adapters.findings import Finding, MalformedFolder, error, errors, warning
+from city_adapters.gates_of_lines import LineGates
 from city_adapters.network import Line, LineKind, Link, Network, Station, Transfer, TransferKind
 from city_adapters.override_findings import overrides_beside_rule
 from city_adapters.overrides import OVERRIDE_COLUMNS, Overrides, bounded, read_override
 from city_adapters.provenance import Confidence
 from city_adapters.service_day import ServiceDays
 from city_adapters.split_rule import read_split_rule
-from city_adapters.tables import compile_city
+from city_adapters.table_compiler import compile_city
 from city_adapters.tariff import Tariff, read_tariff
 from city_adapters.validity import Dates, Validity, follow, read_dates
 from city_adapters.worked_examples import differing_examples
 from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId, StationNumber
 
-FILES = {"city.toml", *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples"))}
+FILES = {
+    "city.toml",
+    *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples", "gates", "calendar")),
+}
 DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv", "shares-*.csv")
 SOURCED = ("confidence", "as_of")
 STATION_COLUMNS = ("number", "station_id", "name_zh", "name_en", "name_en_confidence", "lon", "lat", *SOURCED)
@@ -34,6 +39,8 @@ LINK_COLUMNS = ("line_id", "from_id", "to_id", "distance_m", "source_m", "reason
 TRANSFER_COLUMNS = ("from_id", "to_id", "from_line", "to_line", "kind", "joins_fares", "time_limit_min", *SOURCED)
 OPERATOR_COLUMNS = ("number", "name_zh", "name_en", *SOURCED)
 EXAMPLE_COLUMNS = ("from_id", "to_id", "distance_m", "fare_fen", "source", *SOURCED)
+GATE_COLUMNS = ("station_id", "line_id", "from_gate", "to_gate", *SOURCED)
+DAY_COLUMNS = ("date", "day", *SOURCED)
 LONGEST_LINK_M = 200_000
 
 Record = TypeVar("Record")
@@ -70,6 +77,8 @@ def read_city(folder: Path) -> tuple[City | None, list[Finding]]:
         tariffs=tariffs,
         splits=_dated(folder, "split", days, read_split_rule, findings),
         examples=_rows(folder / "examples.csv", EXAMPLE_COLUMNS, _example, findings),
+        gates=_optional_rows(folder / "gates.csv", GATE_COLUMNS, _line_gates, findings),
+        calendar=_optional_rows(folder / "calendar.csv", DAY_COLUMNS, _calendar_day, findings),
         remarks=head.texts("unconfirmed") if head.has("unconfirmed") else (),
         overrides=_overrides(folder, days, tariffs, findings),
         agreed=_agreed(folder, days, findings),
@@ -188,6 +197,28 @@ def _example(row: Fields) -> Example:
         Fen(row.whole("fare_fen", least=1)),
         row.provenance(),
     )
+
+
+def _line_gates(row: Fields) -> LineGates:
+    return LineGates(
+        row.line,
+        StationId(row.text("station_id")),
+        row.text("line_id"),
+        row.whole("from_gate"),
+        row.whole("to_gate"),
+        row.provenance(),
+    )
+
+
+def _calendar_day(row: Fields) -> CalendarDay:
+    return CalendarDay(row.line, row.day("date"), row.choice("day", DayType), row.provenance())
+
+
+def _optional_rows(
+    path: Path, columns: tuple[str, ...], read: Callable[[Fields], Record], findings: list[Finding]
+) -> tuple[Record, ...]:
+    """Read the rows of a file that a folder need not have."""
+    return _rows(path, columns, read, findings) if path.exists() else ()
 
 
 def _rows(path: Path, columns: tuple[str, ...], read: Callable[[Fields], Record], findings: list[Finding]) -> tuple[Record, ...]:

@@ -11,6 +11,23 @@ if TYPE_CHECKING:
     from city_adapters.adapter import Adapter
 
 
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="FARE_CHAIN_CACHE", help="Folder for compiled tables; .cache/fare-chain at home without it"),
+]
+
+
+def tables_cache(named: Path | None) -> Path | None:
+    """Where compiled tables are kept: as named, else below the user's cache folder; nowhere for who has no home."""
+    import os
+
+    if named is not None:
+        return named
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "fare-chain"
+    return Path(os.environ["HOME"]) / ".cache" / "fare-chain" if os.environ.get("HOME") else None
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     city = typer.Typer(no_args_is_help=True, help="Run a city's gates; look through a city's folder.")
@@ -75,7 +92,8 @@ def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) 
     from fare_chain.key_files import read_public_folder, read_signing_key
     from fare_chain.keys import KeyUse
 
-    city = load_catalogue().city(name)
+    catalogue = load_catalogue()
+    city = catalogue.city(name)
     ring = read_public_folder(members)
     if not log_keys(ring):
         raise Unknown(f"{members} has no key of the log (owner=0 use=LOG): without it no receipt can be checked, fetch log.pub")
@@ -95,4 +113,6 @@ def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) 
         spool=spool,
         house=house,
         clock=lambda: time.time_ns() // 1000,
+        passages=catalogue.passages(city),
+        markers=any(split.markers for split in city.splits),
     )

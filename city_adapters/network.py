@@ -173,6 +173,14 @@ def _stray_transfers(network: Network) -> list[Finding]:
             for station, line in near
             if line not in network.lines_at.get(station, ())
         ]
+        if change.kind is TransferKind.BETWEEN_CITIES and change.time_limit_min is None:
+            findings.append(
+                error(
+                    "transfers.csv",
+                    f"{change.from_id} - {change.to_id} has no time_limit_min",
+                    "say within how many minutes a ride that goes on in the other city is one with the first",
+                )
+            )
         if (change.kind is TransferKind.SAME_STATION) != (change.from_id == change.to_id):
             findings.append(
                 error(

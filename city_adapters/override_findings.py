@@ -30,7 +30,11 @@ def _beside_rule(city: City, rule: CityTable, overrides: Overrides) -> list[Find
     if needless:
         found = f"{len(needless)} of {len(overrides.rows)} rows are needless: the rule gives these fares"
         findings.append(warning(overrides.file, found, "leave them out, unless the whole table is wanted", line=needless[0]))
+    own = {(gates.station_id, gates.line_id) for gates in city.gates}
     for row in overrides.rows:
+        if row.is_narrowed and not own & {(row.from_id, row.from_line), (row.to_id, row.to_line)}:
+            found = f"{row.from_id} - {row.to_id} names gate lines, but neither has gates of its own: no effect"
+            findings.append(warning(overrides.file, found, "add their gates to gates.csv", line=row.line))
         if abs(row.fare_fen - rule_fen[row.pair]) > FAR_OFF_FEN:
             found = f"{row.from_id} - {row.to_id} costs {row.fare_fen} fen, the rule gives {rule_fen[row.pair]}"
             findings.append(warning(overrides.file, found, "look for a slip in the row or in the links", line=row.line))

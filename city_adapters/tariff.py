@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from city_adapters.discount import Discount, read_discount
 from city_adapters.fields import Fields
 from city_adapters.paths import Int64s
 from city_adapters.provenance import Provenance
@@ -110,7 +111,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class RideTime:
-    """How long a rider may stay inside, and what follows; carried for the rules that will use it."""
+    """How long a rider may stay inside, and what follows."""
 
     limit_min: int
     beyond: Overstayed
@@ -120,7 +121,7 @@ class RideTime:
 
 @dataclass(frozen=True, slots=True)
 class SameStationRule:
-    """What a ride to its own station costs, and within how many minutes it is free; carried likewise."""
+    """What a ride to its own station costs, and within how many minutes it is free."""
 
     charge: SameStation
     free_within_min: int
@@ -137,7 +138,13 @@ class Tariff:
     charges: tuple[Charge, ...]
     same_station: SameStationRule
     ride_time: RideTime | None
+    discounts: tuple[Discount, ...]
     provenance: Provenance
+
+    @property
+    def month_tiers(self) -> Discount | None:
+        """The discount whose tiers are steps of a rider's month, if the tariff has one."""
+        return next((discount for discount in self.discounts if discount.needs_step), None)
 
 
 def read_tariff(fields: Fields, validity: Validity) -> Tariff:
@@ -159,6 +166,7 @@ def read_tariff(fields: Fields, validity: Validity) -> Tariff:
         tuple(rest + [charge for charge in charges if charge.lines]),
         _same_station(fields.table("same_station")),
         _ride_time(limits) if limits else None,
+        tuple(read_discount(table) for table in fields.tables("discount")) if fields.has("discount") else (),
         fields.provenance(),
     )
     fields.done()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from city_adapters.tables import unpack_agreement, unpack_city
+from city_adapters.table_packing import unpack_agreement, unpack_city
 from fare_chain.audit import VerifiedEntry
 from fare_chain.errors import Conflict, Malformed
 from fare_chain.events import EntryKind

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from city_adapters.commands import CacheFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Malformed, Unknown
 
@@ -41,6 +42,7 @@ def house(
         Path | None, typer.Option(envvar="FARE_CHAIN_PG_BIN", help="Folder with postgres and initdb to use for our own")
     ] = None,
     cities: Annotated[Path | None, typer.Option(help="Folder of city folders; the packaged ones without it")] = None,
+    cache: CacheFolder = None,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -49,7 +51,9 @@ def house(
     from settlement.house import Settings, run_house
 
     log_as_lines()
-    run_house(Settings(data, members, keys, host, port, origin, database_url, postgres_bin, cities, public, parent))
+    run_house(
+        Settings(data, members, keys, host, port, origin, database_url, postgres_bin, cities, tables_cache(cache), public, parent)
+    )
 
 
 def export_log(
@@ -96,6 +100,7 @@ def fare(
     destination: Annotated[str, typer.Argument(metavar="TO", help="Station id: SHA-huaqiao")],
     at: Annotated[str | None, typer.Option(help="Moment of entry, ISO 8601 with offset; now without it")] = None,
     issuer: Annotated[str | None, typer.Option(help="The rider's city; the host without it")] = None,
+    cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Quote one ride: its fare, who earns it, and what the cities owe each other for it."""
@@ -103,7 +108,7 @@ def fare(
     from settlement.quotes import quote
 
     moment = _moment_us(at)
-    told = quote(load_catalogue(), origin, destination, at_us=moment, issuer=issuer)
+    told = quote(load_catalogue(cache=tables_cache(cache)), origin, destination, at_us=moment, issuer=issuer)
     if as_json:
         print(json.dumps(told.to_json(), ensure_ascii=False))
     else:
@@ -114,6 +119,7 @@ def fares_check(
     file: Annotated[Path, typer.Argument(help="CSV with columns city, from_id, to_id, fare_yuan")],
     at: Annotated[str | None, typer.Option(help="Moment of the fares, ISO 8601 with offset; now without it")] = None,
     least: Annotated[float, typer.Option("--at-least", help="Share of exact fares below which the exit code is 1")] = 0.0,
+    cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare published fares with those that our distances and tariffs give."""
@@ -121,7 +127,7 @@ def fares_check(
     from city_adapters.fare_list import check_fares, read_fare_list
 
     listed = read_fare_list(_read(file))
-    check = check_fares(listed, load_catalogue().table, _moment_us(at))
+    check = check_fares(listed, load_catalogue(cache=tables_cache(cache)).table, _moment_us(at))
     total = check.total
     skipped = [*check.unreadable, *check.unknown]
     if as_json:

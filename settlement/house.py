@@ -60,6 +60,7 @@ class Settings:
     database_url: str | None = None
     programs: Path | None = None
     cities: Path | None = None
+    cache: Path | None = None
     public: bool = False
     parent: int | None = None
 
@@ -146,7 +147,7 @@ class House:
         """Come to the state in which the last house stopped or died, and stage what is new in the folders."""
         engine = await self.database.open()
         sequencer, clearing = await boot(engine, key=self.key, origin=self.settings.origin, clock=clock_us)
-        controls, ring = await publish(engine, self.settings.members, self.settings.cities)
+        controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache)
         log_key(ring, self.key.public, clock_us())
         for control in controls:
             sequencer.stage_control(control)

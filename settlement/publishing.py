@@ -6,7 +6,8 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from city_adapters.catalogue import load_catalogue
-from city_adapters.tables import compile_agreement, compile_city, pack_agreement, pack_city
+from city_adapters.table_compiler import compile_agreement
+from city_adapters.table_packing import pack_agreement, pack_city
 from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind, TariffEntry, read_key_entry, read_tariff_entry
 from fare_chain.hashing import sha256
@@ -17,13 +18,13 @@ from settlement.sequencer import Control
 from settlement.store import ledger as store
 
 
-async def publish(engine: AsyncEngine, members: Path, cities: Path | None) -> tuple[list[Control], KeyRing]:
+async def publish(engine: AsyncEngine, members: Path, cities: Path | None, cache: Path | None) -> tuple[list[Control], KeyRing]:
     """What to stage so that the ledger knows every key of `members` and every table of the catalogue; and the ring with it.
 
     Nothing is staged twice: what the ledger has is read first. Tables are held before an entry names them, so a death between
     leaves a table that nothing names yet.
     """
-    tables = await asyncio.to_thread(packed_tables, cities)
+    tables = await asyncio.to_thread(packed_tables, cities, cache)
     async with engine.begin() as connection:
         ring = await ring_on_ledger(connection)
         in_force = await tables_on_ledger(connection)
@@ -41,12 +42,12 @@ async def publish(engine: AsyncEngine, members: Path, cities: Path | None) -> tu
     return controls, ring
 
 
-def packed_tables(cities: Path | None) -> list[tuple[int, bytes]]:
+def packed_tables(cities: Path | None, cache: Path | None = None) -> list[tuple[int, bytes]]:
     """Every member's tables as the ledger names them: the scheme's dated agreements under 0, a city's under its number."""
-    catalogue = load_catalogue(cities)
+    catalogue = load_catalogue(cities, cache)
     numbers = {city.code: int(city.number) for city in catalogue.cities}
     agreements = [(int(SCHEME), pack_agreement(compile_agreement(dated, numbers))) for dated in catalogue.agreements]
-    return agreements + [(int(city.number), pack_city(compile_city(city))) for city in catalogue.cities]
+    return agreements + [(int(city.number), pack_city(catalogue.table(city.slug))) for city in catalogue.cities]
 
 
 def log_key(ring: KeyRing, public: bytes, now_us: int) -> PublicKey:

@@ -8,7 +8,9 @@ import numpy as np
 
 from city_adapters.catalogue import Catalogue
 from city_adapters.city import City
-from city_adapters.tables import CityTable, TariffVersion, compile_agreement, pack_city
+from city_adapters.table_compiler import compile_agreement
+from city_adapters.table_packing import pack_city
+from city_adapters.tables import CityTable, TariffVersion
 from fare_chain.errors import Conflict, Unknown
 from fare_chain.hashing import sha256
 
@@ -119,7 +121,7 @@ def yuan(fen: int) -> str:
 
 
 def _shares(host: City, table: CityTable, version: TariffVersion, pair: tuple[Any, ...], fare_fen: int) -> tuple[QuotedShare, ...]:
-    weights = version.weights[pair].astype(np.int64)
+    weights = version.weights[(0, *pair)].astype(np.int64)
     total = int(weights.sum())
     operators = {operator.number: operator for operator in host.operators}
     return tuple(

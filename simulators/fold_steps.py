@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from fare_chain.batch import MOST_TAPS
 from fare_chain.hashing import sha256
 from settlement.core.apportionment import apportion_fares, draws
+from settlement.core.border_joins import join_at_borders
 from settlement.core.clearing import Cleared, Tick, clear
 from settlement.core.deltas import delta_root
+from settlement.core.discounts import discount, earned_fen
 from settlement.core.journeys import id_numbers, identify, record
 from settlement.core.laws import laws
 from settlement.core.obligations import charge, oblige
@@ -80,25 +82,31 @@ class _Steps:
         """Clear a tick once more, a step at a time, as `clearing.clear` does where every ride can be paid."""
         rules = before.rules.including(tick.tables)
         self._start()
-        pairing = pair(before.waiting, tick.taps, rules, tick.recorded_us)
+        pairing = pair(before.waiting, before.due, tick.taps, rules, tick.recorded_us)
         self._took("pair")
-        rides = identify(pairing.legs)
+        rides, between = identify(pairing.ridden, pairing.between)
         self._took("journey-ids")
         draw = draws(tick.seed, id_numbers(rides.journey_id))
         fares = price(rides, rules)
         self._took("price")
-        charges = charge(rides.entries, fares.fare_fen.clip(0), rules, draw)
+        discounts = discount(rides.entries, fares, rules)
+        fare_fen = earned_fen(fares, discounts)
+        self._took("discount")
+        charges = charge(rides.entries, fare_fen.clip(0), rules, draw)
         self._took("charge")
         journeys = record(
-            rides, fare_fen=fares.fare_fen, distance_m=fares.distance_m, tariff=fares.version,
+            rides, fare_fen=fare_fen, nominal_fen=fares.nominal_fen, discount_fen=discounts.discount_fen, funder=discounts.funder,
+            surcharge_fen=fares.surcharge_fen, distance_m=fares.distance_m, tariff=fares.version, weight_set=fares.weight_set,
             commission_fen=charges.commission_fen, fee_fen=charges.fee_fen,
         )  # fmt: skip
         self._took("record")
-        shares = apportion_fares(fares, rules, draw)
+        shares = apportion_fares(fares, fare_fen, between, rules, draw)
         self._took("apportion")
         sums = oblige(journeys, shares)
         self._took("oblige")
-        root = delta_root(journeys, shares, sums, pairing.exceptions)
+        joined = join_at_borders(before.sides, rides, rules, tick.recorded_us)
+        self._took("border-joins")
+        root = delta_root(journeys, shares, sums, pairing.exceptions, joined.joins)
         self._took("delta-root")
         assert root == cleared.delta_root, "the steps of this room are no longer those of clearing"
         assert not laws(before, cleared, after)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from city_adapters.tables import AgreementTable, CityTable, TariffVersion, pack_agreement, pack_city
+from city_adapters.table_packing import pack_agreement, pack_city
+from city_adapters.tables import AgreementTable, CityTable, TariffVersion
 from fare_chain.tap import Tap, TapKind
 from settlement.core.columns import TAP_DTYPE, Taps
 from settlement.core.rules import PinnedTable, pin
@@ -70,7 +71,7 @@ def small_city(
     distance_m = weights.sum(axis=-1, dtype="<i4")
     np.fill_diagonal(distance_m, 0)
     versions = [
-        TariffVersion(begin, end, f"{slug}-{index}", _fares(size, price, unpriced), distance_m, weights)
+        TariffVersion(begin, end, f"{slug}-{index}", _fares(size, price, unpriced), distance_m, weights[None])
         for index, (begin, end, price) in enumerate(prices)
     ]
     stations = np.arange(1, size + 1, dtype="<i4")
@@ -81,7 +82,7 @@ def small_city(
 def small_agreement(valid_from_us: int, *, ppm: int, fee_fen: int, members: tuple[int, ...] = (1, 2, 3)) -> AgreementTable:
     """One commission and one fee between all cities."""
     between = 1 - np.eye(len(members), dtype="<i8")
-    return AgreementTable(valid_from_us, members, ppm * between, fee_fen * between, LONGEST_RIDE_US)
+    return AgreementTable(valid_from_us, members, ppm * between, fee_fen * between, 1 - between, LONGEST_RIDE_US)
 
 
 def pinned(table: CityTable | AgreementTable) -> PinnedTable:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from city_adapters.tables import AgreementTable, CityTable, pack_agreement, pack_city
+from city_adapters.table_packing import pack_agreement, pack_city
+from city_adapters.tables import AgreementTable, CityTable
 from fare_chain import rider_code
 from fare_chain.batch import CityTail, SealedBatch, seal
 from fare_chain.events import EntryKind, KeyEntry, TariffEntry

@@ -56,6 +56,7 @@ DOORS = {
         "refused",
         "city_files",
         "catalogue",
+        "table_cache",
     ),
 }
 """Rooms of the lower floors that touch disk, network or clock."""

@@ -6,9 +6,22 @@ import numpy as np
 
 from fare_chain.errors import Conflict
 from settlement.core.apportionment import apportion_fares, draws
-from settlement.core.columns import EXCEPTION_DTYPE, TAP_DTYPE, ClearingReason, Mask, Records, Taps, in_byte_order, join, pick
+from settlement.core.border_joins import join_at_borders
+from settlement.core.columns import (
+    EXCEPTION_DTYPE,
+    TAP_DTYPE,
+    ClearingReason,
+    Mask,
+    Records,
+    Taps,
+    in_byte_order,
+    join,
+    no_rows,
+    pick,
+)
 from settlement.core.deltas import delta_root
-from settlement.core.journeys import Rides, id_numbers, identify, record
+from settlement.core.discounts import discount, earned_fen
+from settlement.core.journeys import Between, Rides, id_numbers, identify, kept, record
 from settlement.core.obligations import Charges, add_up, charge, oblige
 from settlement.core.pairing import accuse, pair
 from settlement.core.pricing import Fares, price
@@ -43,7 +56,8 @@ class Tick:
 class Cleared:
     """What a tick came to: the same rows and bytes in whatever order its taps came.
 
-    JOURNEY_DTYPE by id, SHARE_DTYPE by journey, SUM_DTYPE by key, EXCEPTION_DTYPE by bytes, and the hash over them all.
+    JOURNEY_DTYPE by id, SHARE_DTYPE by journey, SUM_DTYPE by key, EXCEPTION_DTYPE and JOIN_DTYPE by bytes, and the hash over
+    them all.
     """
 
     recorded_us: int
@@ -54,6 +68,7 @@ class Cleared:
     shares: Records
     sums: Records
     exceptions: Records
+    joins: Records
     delta_root: bytes
 
 
@@ -61,29 +76,44 @@ def clear(state: State, tick: Tick) -> tuple[State, Cleared]:
     """Clear one tick: a pure function of what earlier ticks left and of this one. Conflict where it is not the next one."""
     _check_follows(state, tick)
     rules = state.rules.including(tick.tables)
-    pairing = pair(state.waiting, tick.taps, rules, tick.recorded_us)
-    rides = identify(pairing.legs)
+    pairing = pair(state.waiting, state.due, tick.taps, rules, tick.recorded_us)
+    rides, between = identify(pairing.ridden, pairing.between)
     draw = draws(tick.seed, id_numbers(rides.journey_id))
     fares = price(rides, rules)
-    charges = charge(rides.entries, fares.fare_fen.clip(0), rules, draw)
-    unpaid = _exceptions(rides, fares, charges)
+    discounts = discount(rides.entries, fares, rules)
+    fare_fen = earned_fen(fares, discounts)
+    charges = charge(rides.entries, fare_fen.clip(0), rules, draw)
+    unpaid = _exceptions(rides, between, fares, charges)
     if len(unpaid):
         keep = np.flatnonzero(fares.priced() & charges.agreed)
-        rides, fares, charges, draw = rides.take(keep), fares.take(keep), charges.take(keep), draw[keep]
+        between = kept(between, keep, len(rides))
+        rides, fares, discounts, charges = rides.take(keep), fares.take(keep), discounts.take(keep), charges.take(keep)
+        fare_fen, draw = fare_fen[keep], draw[keep]
     journeys = record(
         rides,
-        fare_fen=fares.fare_fen,
+        fare_fen=fare_fen,
+        nominal_fen=fares.nominal_fen,
+        discount_fen=discounts.discount_fen,
+        funder=discounts.funder,
+        surcharge_fen=fares.surcharge_fen,
         distance_m=fares.distance_m,
         tariff=fares.version,
+        weight_set=fares.weight_set,
         commission_fen=charges.commission_fen,
         fee_fen=charges.fee_fen,
     )
-    shares = apportion_fares(fares, rules, draw)
+    shares = apportion_fares(fares, fare_fen, between, rules, draw)
     sums = oblige(journeys, shares)
     exceptions = in_byte_order(join([pairing.exceptions, unpaid], EXCEPTION_DTYPE))
-    root = delta_root(journeys, shares, sums, exceptions)
-    cleared = Cleared(tick.recorded_us, tick.from_index, tick.to_index, len(tick.taps), journeys, shares, sums, exceptions, root)
-    after = replace(state, next_index=tick.to_index, recorded_us=tick.recorded_us, rules=rules, waiting=pairing.waiting)
+    joins, sides = join_at_borders(state.sides, rides, rules, tick.recorded_us)
+    root = delta_root(journeys, shares, sums, exceptions, joins)
+    cleared = Cleared(
+        tick.recorded_us, tick.from_index, tick.to_index, len(tick.taps), journeys, shares, sums, exceptions, joins, root
+    )
+    after = replace(
+        state, next_index=tick.to_index, recorded_us=tick.recorded_us, rules=rules, waiting=pairing.waiting, due=pairing.due,
+        sides=sides,
+    )  # fmt: skip
     return replace(after, window=_including(state.window, cleared)), cleared
 
 
@@ -100,12 +130,16 @@ def _check_follows(state: State, tick: Tick) -> None:
     assert tick.taps.dtype == TAP_DTYPE, tick.taps.dtype
 
 
-def _exceptions(rides: Rides, fares: Fares, charges: Charges) -> Records:
-    """Both taps of every ride that cannot be paid, with the reason."""
+def _exceptions(rides: Rides, between: Between, fares: Fares, charges: Charges) -> Records:
+    """Every tap of each ride that cannot be paid, with the reason."""
     unpriced: Mask = ~fares.priced()
     reason = np.where(unpriced, ClearingReason.NO_FARE, ClearingReason.NO_AGREEMENT)
     unpaid = unpriced | ~charges.agreed
-    return join([accuse(pick(taps, unpaid), reason[unpaid]) for taps in (rides.entries, rides.exits)], EXCEPTION_DTYPE)
+    if not unpaid.any():
+        return no_rows(EXCEPTION_DTYPE)
+    inner = between.of(unpaid)
+    accused = [(pick(rides.entries, unpaid), reason[unpaid]), (pick(rides.exits, unpaid), reason[unpaid])]
+    return join([accuse(*each) for each in (*accused, (inner.taps, reason[inner.ride]))], EXCEPTION_DTYPE)
 
 
 def _including(window: OpenWindow, cleared: Cleared) -> OpenWindow:

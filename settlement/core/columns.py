@@ -76,7 +76,7 @@ TAP_DTYPE = _record(TAP_BYTES, **{name: (form.replace("S", "V"), at) for name, f
 
 JOURNEY_VERSION = 1
 JOURNEY_DTYPE = _record(
-    96,
+    128,
     journey_id=("V16", 0),
     medium=("V16", 16),
     entered_at_us=("<i8", 32),
@@ -93,8 +93,42 @@ JOURNEY_DTYPE = _record(
     tariff=("<u4", 76),
     commission_fen=("<i8", 80),
     fee_fen=("<i8", 88),
+    nominal_fen=("<u4", 96),
+    discount_fen=("<u4", 100),
+    surcharge_fen=("<u4", 104),
+    from_gate=("<u4", 108),
+    to_gate=("<u4", 112),
+    legs=("<u4", 116),
+    markers=("<u4", 120),
+    entitlement=("u1", 124),
+    funder=("u1", 125),
+    weight_set=("u1", 126),
+    reserved=("V1", 127),
 )
-"""One journey; `tariff` counts the dated versions of the host's table from 0, commission and fee are 0 for a local ride."""
+"""One journey, from its first entry tap to its last exit tap, over `legs` legs and past `markers` marker taps.
+
+`tariff` counts the dated versions of the host's table from 0, and `weight_set` the weights of that version by which the fare is
+split; commission and fee are 0 for a local ride. `fare_fen` is what the host earned: nominal fare and surcharge, less the discount
+unless the issuer funds it.
+"""
+
+JOIN_DTYPE = _record(32, first=("V16", 0), second=("V16", 16))
+"""Two journeys, the second in a neighbouring city, that are one ride for the rider: their ids."""
+
+SIDE_DTYPE = _record(
+    48,
+    medium=("V16", 0),
+    journey_id=("V16", 16),
+    at_us=("<i8", 32),
+    station=("<u4", 40),
+    host=("<u2", 44),
+    goes_on=("u1", 46),
+    reserved=("V1", 47),
+)
+"""One end of a cleared journey at a border station: 0 where it ended there, 1 where it began there, to go on from elsewhere."""
+
+DUE_DTYPE = _record(16, due_us=("<i8", 0), lane=("<u8", 8))
+"""A lane whose last ride may still go on after a virtual transfer: it is looked at again once `due_us` has passed."""
 
 SHARE_DTYPE = _record(16, beneficiary=("<u2", 0), reserved=("<u2", 2), journey=("<u4", 4), amount_fen=("<i8", 8))
 """One beneficiary's part of a fare; `journey` is the row of its journey in the same tick, `beneficiary` host * 256 + number."""
@@ -144,7 +178,7 @@ class Columns:
 
     def take(self, rows: Rows) -> Self:
         """The same columns, these rows only."""
-        return type(self)(*(array.take(rows) for array in self._arrays()))
+        return type(self)(*(array.take(rows, axis=0) for array in self._arrays()))
 
 
 def no_rows(dtype: np.dtype[np.void]) -> Records:

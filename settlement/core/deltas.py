@@ -1,9 +1,10 @@
 """What a tick changed, as one hash: an RFC 6962 tree over its records, so that one journey is proved without its neighbours.
 
 A leaf is one type byte and one record; the leaves stand in the order of their bytes.
-    1 ‖ journey (96 B) ‖ each of its shares (beneficiary u16, 6 zero bytes, amount_fen i64)
+    1 ‖ journey (128 B) ‖ each of its shares (beneficiary u16, 6 zero bytes, amount_fen i64)
     2 ‖ sum of obligations (24 B)
     3 ‖ exception (48 B)
+    4 ‖ join of two journeys (32 B)
 A window's tree has the roots of its ticks as entries, in their order: closing costs the same on the busiest day.
 """
 
@@ -16,14 +17,14 @@ from fare_chain.hashing import leaf_hash
 from fare_chain.merkle import root
 from settlement.core.columns import Records, pick, raw
 
-JOURNEY_LEAF, SUM_LEAF, EXCEPTION_LEAF = b"\x01", b"\x02", b"\x03"
+JOURNEY_LEAF, SUM_LEAF, EXCEPTION_LEAF, JOIN_LEAF = b"\x01", b"\x02", b"\x03", b"\x04"
 _SHARE_BYTES = 16
 
 
-def delta_root(journeys: Records, shares: Records, sums: Records, exceptions: Records) -> bytes:
+def delta_root(journeys: Records, shares: Records, sums: Records, exceptions: Records, joins: Records) -> bytes:
     """The root over a tick's records; journeys ordered by id, their shares grouped in the same order."""
     hashes = _journey_leaf_hashes(journeys, shares)
-    for kind, records in ((SUM_LEAF, sums), (EXCEPTION_LEAF, exceptions)):
+    for kind, records in ((SUM_LEAF, sums), (EXCEPTION_LEAF, exceptions), (JOIN_LEAF, joins)):
         hashes += [leaf_hash(leaf) for leaf in sorted(kind + record.tobytes() for record in records)]
     return root(hashes)
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from city_adapters.tables import Funder
 from fare_chain.events import WindowEntry
 from settlement.core.books import Account, Balances
 from settlement.core.clearing import Cleared
@@ -31,6 +32,8 @@ class Law(IntEnum):
     VISITORS_EQUAL_ON_BOTH_LEVELS = 9
     WINDOW_EQUALS_ITS_TICKS = 10
     STATE_ROOT_FOLLOWS = 11
+    FARE_IS_WHAT_WAS_EARNED = 12
+    JOINS_NAME_JOURNEYS_ONCE = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ def laws(before: State, cleared: Cleared, after: State) -> list[Breach]:
     return [
         *_taps_kept(before, cleared, after),
         *_shares_sum(cleared),
+        *_fares_earned(cleared),
+        *_joined_once(cleared),
         *_obligations_equal(cleared),
         *_in_order(before, cleared, after),
     ]
@@ -75,7 +80,8 @@ def _unless(holds: object, law: Law, found: object, expected: object) -> Iterato
 
 def _taps_kept(before: State, cleared: Cleared, after: State) -> Iterator[Breach]:
     came = len(before.waiting) + cleared.taps
-    went = 2 * len(cleared.journeys) + len(cleared.exceptions) + len(after.waiting)
+    ridden = 2 * int(cleared.journeys["legs"].sum()) + int(cleared.journeys["markers"].sum())
+    went = ridden + len(cleared.exceptions) + len(after.waiting)
     yield from _unless(
         came == went, Law.EACH_TAP_ONCE, f"{went} taps in legs, exceptions and waiting", f"the {came} that were there"
     )
@@ -91,6 +97,22 @@ def _shares_sum(cleared: Cleared) -> Iterator[Breach]:
         yield Breach(Law.SHARES_SUM_TO_THE_FARE, found, f"its fare of {journey['fare_fen']} fen")
     least = int(cleared.shares["amount_fen"].min(initial=0))
     yield from _unless(least >= 0, Law.SHARES_SUM_TO_THE_FARE, f"a share of {least} fen", "no share below 0")
+
+
+def _fares_earned(cleared: Cleared) -> Iterator[Breach]:
+    rows = cleared.journeys
+    nominal, discount, surcharge = (rows[name].astype(np.int64) for name in ("nominal_fen", "discount_fen", "surcharge_fen"))
+    due = nominal + surcharge - discount * (rows["funder"] != Funder.ISSUER)
+    wrong = np.flatnonzero((rows["fare_fen"] != due) | (discount > nominal) | ((discount > 0) != (rows["funder"] != Funder.NOBODY)))
+    for row in wrong[:1]:
+        found = f"a fare of {rows['fare_fen'][row]} fen of journey {rows['journey_id'][row].tobytes().hex()}"
+        yield Breach(Law.FARE_IS_WHAT_WAS_EARNED, f"{found} (and {len(wrong) - 1} others)", f"{due[row]} fen, funded by somebody")
+
+
+def _joined_once(cleared: Cleared) -> Iterator[Breach]:
+    for side in ("first", "second"):
+        named = cleared.joins[side].tolist()
+        yield from _unless(len(set(named)) == len(named), Law.JOINS_NAME_JOURNEYS_ONCE, f"a journey twice as the {side}", "once")
 
 
 def _obligations_equal(cleared: Cleared) -> Iterator[Breach]:

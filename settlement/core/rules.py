@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from city_adapters.tables import AGREEMENT_MAGIC, AgreementTable, CityTable, TariffVersion, unpack_agreement, unpack_city
+from city_adapters.table_packing import AGREEMENT_MAGIC, unpack_agreement, unpack_city
+from city_adapters.tables import NO_SET, AgreementTable, CityTable, TariffVersion
 from fare_chain.errors import Malformed
 from fare_chain.hashing import HASH_BYTES, sha256, tagged_hash
 from fare_chain.identifiers import SCHEME
-from settlement.core.columns import Int64, Mask, Taps, column
+from settlement.core.columns import Int64, Keys, Mask, Taps, column
 
-RULE_REVISION = 1
+RULE_REVISION = 2
 """Raised by every change of the fold that could change a result: entries before it are folded by the earlier rules."""
 
 FUTURE_TOLERANCE_US = 5 * 60 * 1_000_000
@@ -22,6 +23,36 @@ FUTURE_TOLERANCE_US = 5 * 60 * 1_000_000
 
 _LARGEST = 2**63 - 1
 _NUMBERS = 2**16
+_STATION_BITS = 24
+
+
+class Ways(NamedTuple):
+    """Ways from one station to another that a ride may go on by, sorted by (from, to); keys as `place_keys` makes them."""
+
+    from_key: Keys
+    to_key: Keys
+    limit_us: Int64
+
+    def longest_us(self, key: Keys) -> Int64:
+        """The longest time limit of any way that begins at each place; 0 where none does."""
+        if not len(self.from_key):
+            return np.zeros(len(key), np.int64)
+        begins = np.flatnonzero(np.diff(self.from_key, prepend=~self.from_key[:1]))
+        starts, longest = self.from_key[begins], np.maximum.reduceat(self.limit_us, begins)
+        at = np.minimum(np.searchsorted(starts, key), len(starts) - 1)
+        return np.where(starts[at] == key, longest[at], 0)
+
+    def limit_between(self, from_key: Keys, to_key: Keys) -> Int64:
+        """The time limit of the way between each two places; 0 where there is none."""
+        limit_us = np.zeros(len(from_key), np.int64)
+        for begin, end, limit in zip(self.from_key, self.to_key, self.limit_us, strict=True):
+            limit_us[(from_key == begin) & (to_key == end)] = limit
+        return limit_us
+
+
+def place_keys(host: npt.NDArray[np.uint16], station: npt.NDArray[np.uint32]) -> Keys:
+    """One number for a host's station (below 2^24, as every station of a table is)."""
+    return (host.astype(np.uint64) << np.uint64(_STATION_BITS)) | station.astype(np.uint64)
 
 
 class PinnedTable(NamedTuple):
@@ -118,6 +149,74 @@ class Rules:
         # Number 0 is no station's, so every unknown number is looked up there.
         return rows[begin[host] + np.where(station < size[host], station, 0)]
 
+    def area_rows(self, taps: Taps) -> Int64:
+        """Each tap's row in its host's table: its station's, or that of the line whose own gate it is; -1 where unknown."""
+        host, station = column(taps, "host"), column(taps, "station")
+        rows = self.station_rows(host, station)
+        for city in self.cities:
+            if not city.gate_areas:
+                continue
+            begin, end, row = self._gates[city.city]
+            here = np.flatnonzero(host == city.city)
+            gate = taps["gate"][here].astype(np.int64)
+            at = np.searchsorted(begin, gate, "right") - 1
+            own = (at >= 0) & (gate <= end[at])
+            own &= row[at] == rows[here]
+            rows[here[own]] = len(city.station_ids) + self._gate_order[city.city][at[own]]
+        return rows
+
+    @cached_property
+    def _gate_order(self) -> dict[int, Int64]:
+        """For each city with gate areas, the areas in the order of their gates."""
+        return {
+            city.city: np.argsort(np.array([area.from_gate for area in city.gate_areas], np.int64), kind="stable")
+            for city in self.cities
+            if city.gate_areas
+        }
+
+    @cached_property
+    def _gates(self) -> dict[int, tuple[Int64, Int64, Int64]]:
+        """First gate, last gate and station row of each city's gate areas, by first gate."""
+        found = {}
+        for city in self.cities:
+            if city.gate_areas:
+                ordered = [city.gate_areas[at] for at in self._gate_order[city.city].tolist()]
+                columns = zip(*((area.from_gate, area.to_gate, area.station_row) for area in ordered), strict=True)
+                begin, end, row = (np.array(values, np.int64) for values in columns)
+                found[city.city] = begin, end, row
+        return found
+
+    def takes_marker(self, taps: Taps) -> Mask:
+        """Whether some split of each tap's host reads marker taps."""
+        takes = np.zeros(_NUMBERS, np.bool_)
+        takes[[tariff.city.city for tariff in self.tariffs if tariff.version.marker_set != NO_SET]] = True
+        is_taken: Mask = takes[column(taps, "host")]
+        return is_taken
+
+    @cached_property
+    def walks(self) -> Ways:
+        """The virtual transfers inside the cities: the journey goes on."""
+        return _ways(
+            (city.city, int(city.station_numbers[walk.from_row]), city.city, int(city.station_numbers[walk.to_row]), walk.limit_us)
+            for city in self.cities
+            for walk in city.walks
+        )
+
+    @cached_property
+    def borders(self) -> Ways:
+        """The ways from one city into another: the ride goes on, as another city's journey."""
+        numbers = {
+            name: (city.city, int(number))
+            for city in self.cities
+            for name, number in zip(city.station_ids, city.station_numbers, strict=True)
+        }
+        return _ways(
+            (city.city, int(city.station_numbers[border.row]), *numbers[border.other_id], border.limit_us)
+            for city in self.cities
+            for border in city.borders
+            if border.other_id in numbers
+        )
+
     @cached_property
     def _stations(self) -> tuple[Int64, npt.NDArray[np.uint32], Int64]:
         begin, size, rows = np.zeros(_NUMBERS, np.int64), np.zeros(_NUMBERS, np.uint32), [np.full(1, -1, np.int64)]
@@ -129,6 +228,14 @@ class Rules:
             rows.append(row_of)
             at += len(row_of)
         return begin, size, np.concatenate(rows)
+
+
+def _ways(told: Iterable[tuple[int, int, int, int, int]]) -> Ways:
+    """Make ways of (host, station, host, station, limit)."""
+    rows = sorted(told)
+    columns = [np.array([row[at] for row in rows], np.int64) for at in range(5)]
+    begin, end = (place_keys(columns[at].astype(np.uint16), columns[at + 1].astype(np.uint32)) for at in (0, 2))
+    return Ways(begin, end, columns[4])
 
 
 def _name(table: CityTable | AgreementTable) -> tuple[int, int]:
@@ -153,16 +260,20 @@ def _check_city(city: CityTable) -> None:
         raise Malformed(f"city {city.city}: station numbers run from 1 to {2**24 - 1}, and there is at least one")
     for version in city.versions:
         total = version.weights.sum(axis=-1, dtype=np.int64)
-        priced = version.fare_fen >= 0
-        if int(version.weights.min(initial=0)) < 0 or (priced & (total <= 0)).any():
+        carried = total[[at for at in range(len(total)) if at != version.marker_set]]
+        if int(version.weights.min(initial=0)) < 0 or ((version.fare_fen >= 0) & (carried <= 0)).any():
             raise Malformed(f"city {city.city}, {version.name}: every pair with a fare needs weights that sum to more than 0")
-        if (int(version.fare_fen.max(initial=0)) + 1) * int(total.max(initial=0)) > _LARGEST:
+        terms = version.terms
+        dearest = int(version.fare_fen.max(initial=0)) + max(terms.surcharge_fen, terms.lowest_fen, terms.highest_fen)
+        if (dearest + 1) * int(total.max(initial=0)) > _LARGEST:
             raise Malformed(f"city {city.city}, {version.name}: fare times total weight passes 2^63: use smaller weights")
 
 
 def _check_agreement(agreement: AgreementTable) -> None:
     if list(agreement.members) != sorted(set(agreement.members)) or not all(0 <= member < _NUMBERS for member in agreement.members):
         raise Malformed(f"agreement of {agreement.valid_from_us}: members stand in order, each once, found {agreement.members}")
+    if not np.isin(agreement.visitors_earn, (0, 1)).all():
+        raise Malformed(f"agreement of {agreement.valid_from_us}: visitors have the host's discounts or not, 1 or 0")
     ppm = agreement.commission_ppm
     if int(ppm.min(initial=0)) < 0 or int(ppm.max(initial=0)) > 1_000_000 or int(agreement.fee_fen.min(initial=0)) < 0:
         raise Malformed(f"agreement of {agreement.valid_from_us}: commission lies in 0..1,000,000 ppm and no fee is negative")

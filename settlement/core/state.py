@@ -10,16 +10,16 @@ import numpy as np
 from fare_chain.errors import Malformed, Unknown
 from fare_chain.hashing import HASH_BYTES, ZERO_HASH, tagged_hash
 from settlement.core.books import Balances
-from settlement.core.columns import SUM_DTYPE, TAP_DTYPE, Records, Taps, no_rows
+from settlement.core.columns import DUE_DTYPE, SIDE_DTYPE, SUM_DTYPE, TAP_DTYPE, Records, Taps, no_rows
 from settlement.core.obligations import add_up
 from settlement.core.rules import PinnedTable, Rules
 from settlement.core.tap_order import is_ordered
 from settlement.core.waiting import WaitingTaps
 
 _BALANCE = struct.Struct("<H6sq")
-_HEAD = struct.Struct("<8sqqQ32sQQQIIIIIIQ")
-_MAGIC = b"FCSTATE1"
-assert _HEAD.size == 120
+_HEAD = struct.Struct("<8sqqQ32sQQQIIIIIQQQ")
+_MAGIC = b"FCSTATE2"
+assert _HEAD.size == 132
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,8 @@ class State:
     """Clearing between two ticks.
 
     `second` is the first that is not closed; entries below `next_index` are cleared, the last of them recorded at `recorded_us`.
-    `positions` and `earned` are the books at the end of the last closed window; what came since stands in `window`.
+    `positions` and `earned` are the books at the end of the last closed window; what came since stands in `window`. `due`
+    (DUE_DTYPE) names lanes among the waiting whose last ride may go on, `sides` (SIDE_DTYPE) cleared ends at city borders.
     """
 
     second: int
@@ -50,6 +51,8 @@ class State:
     rules: Rules
     waiting: WaitingTaps
     window: OpenWindow
+    due: Records = field(default_factory=lambda: no_rows(DUE_DTYPE))
+    sides: Records = field(default_factory=lambda: no_rows(SIDE_DTYPE))
 
     @classmethod
     def genesis(cls, second: int) -> "State":
@@ -64,20 +67,31 @@ class State:
     def to_bytes(self) -> bytes:
         """Write the snapshot: equal states give equal bytes. Tables stand in it by hash only.
 
-        0 magic "FCSTATE1" · 8 second i64 · 16 recorded_us i64 · 24 next_index u64 · 32 state_root 32 B · 64 from_index u64 ·
-        72 taps u64 · 80 journeys u64 · 88 counts u32: tables, positions, earned, sums, delta roots, reserved 0 · 112 waiting u64
-        120 the lists in this order: table hashes 32 B, balances 16 B (number u16, 6 zero bytes, fen i64) of positions and of
-        earned, sums 24 B, delta roots 32 B, waiting taps 80 B.
+        0 magic "FCSTATE2" · 8 second i64 · 16 recorded_us i64 · 24 next_index u64 · 32 state_root 32 B · 64 from_index u64 ·
+        72 taps u64 · 80 journeys u64 · 88 counts u32: tables, positions, earned, sums, delta roots · 108 counts u64: due, sides,
+        waiting · 132 the lists in this order: table hashes 32 B, balances 16 B (number u16, 6 zero bytes, fen i64) of positions and
+        of earned, sums 24 B, delta roots 32 B, due lanes 16 B, sides 48 B, waiting taps 80 B.
         """
         waiting, window = self.waiting.all(), self.window
         lists = (self.rules.pins, self.positions, self.earned, window.sums, window.delta_roots)
         head = _HEAD.pack(
             _MAGIC, self.second, self.recorded_us, self.next_index, self.state_root, window.from_index, window.taps,
-            window.journeys, *(len(items) for items in lists), 0, len(waiting),
+            window.journeys, *(len(items) for items in lists), len(self.due), len(self.sides), len(waiting),
         )  # fmt: skip
         pins = b"".join(pin.sha256 for pin in self.rules.pins)
         books = balances_bytes(self.positions) + balances_bytes(self.earned)
-        return b"".join([head, pins, books, window.sums.tobytes(), *window.delta_roots, waiting.tobytes()])
+        return b"".join(
+            [
+                head,
+                pins,
+                books,
+                window.sums.tobytes(),
+                *window.delta_roots,
+                self.due.tobytes(),
+                self.sides.tobytes(),
+                waiting.tobytes(),
+            ]
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes, tables: Iterable[PinnedTable]) -> "State":
@@ -87,20 +101,21 @@ class State:
                 f"a snapshot starts with {_MAGIC!r} and has at least {_HEAD.size} bytes, found {data[:8]!r}, {len(data)}"
             )
         _, second, recorded_us, next_index, root, from_index, taps, journeys, *counts = _HEAD.unpack(data[: _HEAD.size])
-        pins, positions, earned, sums, roots, _reserved, waiting = counts
-        widths = [HASH_BYTES, _BALANCE.size, _BALANCE.size, SUM_DTYPE.itemsize, HASH_BYTES, TAP_DTYPE.itemsize]
-        sizes = [count * width for count, width in zip([pins, positions, earned, sums, roots, waiting], widths, strict=True)]
+        widths = [HASH_BYTES, _BALANCE.size, _BALANCE.size, SUM_DTYPE.itemsize, HASH_BYTES]
+        widths += [dtype.itemsize for dtype in (DUE_DTYPE, SIDE_DTYPE, TAP_DTYPE)]
+        sizes = [count * width for count, width in zip(counts, widths, strict=True)]
         if len(data) != _HEAD.size + sum(sizes):
             raise Malformed(f"a snapshot with these counts has {_HEAD.size + sum(sizes)} bytes, found {len(data)} (offset 88)")
         ends = (_HEAD.size + np.cumsum([0, *sizes])).tolist()
         parts = [data[begin:end] for begin, end in pairwise(ends)]
-        open_taps = np.frombuffer(parts[5], TAP_DTYPE)
+        open_taps = np.frombuffer(parts[7], TAP_DTYPE)
         if not is_ordered(open_taps):
-            raise Malformed(f"a snapshot's waiting taps stand in order, each once (offset {ends[5]})")
+            raise Malformed(f"a snapshot's waiting taps stand in order, each once (offset {ends[7]})")
         window = OpenWindow(from_index, taps, journeys, np.frombuffer(parts[3], SUM_DTYPE), tuple(_cut(parts[4], HASH_BYTES)))
         state = cls(
             second, next_index, recorded_us, root, _read_balances(parts[1]), _read_balances(parts[2]),
             _find_rules(_cut(parts[0], HASH_BYTES), tables), WaitingTaps().put(open_taps), window,
+            np.frombuffer(parts[5], DUE_DTYPE), np.frombuffer(parts[6], SIDE_DTYPE),
         )  # fmt: skip
         if add_up([window.sums]).tobytes() != parts[3] or state.to_bytes() != data:
             raise Malformed("a snapshot is written in one way only: order, reserved zeros and counts; take another snapshot")

@@ -63,6 +63,7 @@ async def write_tick(connection: AsyncConnection, cleared: Cleared, positions: S
             positions=list(positions),
             journey_block=cleared.journeys.tobytes(),
             share_block=cleared.shares.tobytes(),
+            join_block=cleared.joins.tobytes(),
         )
     )
     rows = [

@@ -130,6 +130,7 @@ cleared_tick = Table(
     Column("positions", ARRAY(BigInteger), nullable=False, comment="fen by member number, after this tick"),
     Column("journey_block", LargeBinary, nullable=False, comment="journey records, one behind the other"),
     Column("share_block", LargeBinary, nullable=False, comment="share records, one behind the other"),
+    Column("join_block", LargeBinary, nullable=False, comment="join records, one behind the other"),
 )
 
 exception = Table(

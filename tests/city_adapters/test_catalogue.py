@@ -99,7 +99,7 @@ def test_a_member_without_a_folder_is_refused(home, second_city):
 
 def test_a_joint_that_only_one_city_tells_is_refused(home, testville):
     with (testville / "transfers.csv").open("a", encoding="utf-8") as file:
-        file.write("TST-a,OTH-a,TST-T1,OTH-T1,between cities,no,,high,2026-01-01\n")
+        file.write("TST-a,OTH-a,TST-T1,OTH-T1,between cities,no,30,high,2026-01-01\n")
     with pytest.raises(MalformedFolder, match="TST-a - OTH-a is not told by the other city"):
         load_catalogue(home)
 

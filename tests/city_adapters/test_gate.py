@@ -150,6 +150,47 @@ def test_a_gate_that_is_not_of_this_city_or_kind_stays_shut(fields, expected):
     assert decided(made(), **fields).reason is expected
 
 
+PASSAGE = {17: [HOST, ISSUER]}
+
+
+def at_the_passage(code, kind, *, state=None, issuers=(HOST, ISSUER), **fields):
+    state = state or GateState(HOST, STATIONS, passages={17: issuers})
+    return decided(code, kind, state=state, **fields)
+
+
+def test_a_passage_takes_transfer_taps_of_its_two_cities_riders():
+    assert at_the_passage(made(), TapKind.TRANSFER_ENTRY).reason is Reason.OPEN
+    assert at_the_passage(made(), TapKind.TRANSFER_ENTRY, issuers=[HOST]).reason is Reason.PASSAGE_CLOSED
+    assert at_the_passage(made(), TapKind.TRANSFER_ENTRY, station=18).reason is Reason.WRONG_KIND
+
+
+def test_through_a_passage_a_rider_goes_out_and_in():
+    state = GateState(HOST, STATIONS, passages=PASSAGE)
+    assert at_the_passage(made(), TapKind.TRANSFER_EXIT, state=state).reason is Reason.NOT_INSIDE
+    state.after(at_the_passage(made(), TapKind.TRANSFER_ENTRY, state=state))
+    assert decided(made(counter=1), TapKind.ENTRY, state=state).reason is Reason.ALREADY_INSIDE
+    state.after(at_the_passage(made(counter=2), TapKind.TRANSFER_EXIT, state=state))
+    assert decided(made(counter=3), TapKind.ENTRY, state=state).reason is Reason.OPEN
+
+
+def test_a_marker_is_passed_inside_and_leaves_the_rider_there():
+    state = GateState(HOST, STATIONS, markers=True)
+    assert decided(made(), TapKind.MARKER, state=state).reason is Reason.NOT_INSIDE
+    state.after(decided(made(), TapKind.ENTRY, state=state))
+    passed = decided(made(counter=1), TapKind.MARKER, state=state)
+    assert (passed.reason, passed.tap.kind) == (Reason.OPEN, TapKind.MARKER)
+    state.after(passed)
+    assert decided(made(counter=2), TapKind.ENTRY, state=state).reason is Reason.ALREADY_INSIDE
+    assert decided(made(counter=3), TapKind.EXIT, state=state).reason is Reason.OPEN
+
+
+def test_a_tap_carries_the_step_that_its_credential_attests():
+    lifted = rider_code.issue_credential(
+        ISSUER_KEY, ISSUER, DEVICES[0].public, not_before_s=NOW_S - 60, not_after_s=NOW_S + 60, entitlement=3
+    )
+    assert decided(rider_code.issue(DEVICES[0], lifted, NOW_US, 0)).tap.entitlement == 3
+
+
 def test_of_many_faults_the_first_in_order_is_reported():
     """One scan with every fault there is; they are taken away one after the other."""
     forged = replace(CREDENTIALS[0], not_after_s=NOW_S, signature=bytes([1]) * 64)
@@ -309,7 +350,7 @@ def test_the_credential_that_was_not_shown_for_longest_is_forgotten_first():
 def test_a_gates_reasons_have_the_codes_numbers_and_their_own():
     """Numbers are written into logs and shown by gates: this list only ever grows."""
     assert {reason.name: reason.value for reason in CodeReason}.items() < {reason.name: reason.value for reason in Reason}.items()
-    assert [reason.value for reason in Reason] == [*range(14), *range(32, 39)]
+    assert [reason.value for reason in Reason] == [*range(14), *range(32, 40)]
     assert max(CodeReason) < 32
 
 

@@ -112,7 +112,7 @@ def test_a_text_that_is_no_code_is_refused_as_malformed(tmp_path, text):
         (b'{"code": "A", "station": "SHA-x", "gate": true, "kind": "entry"}', "gate is True"),
         (b'{"code": "A", "station": "SHA-x", "gate": 4294967296, "kind": "entry"}', "gate is 4294967296"),
         (b'{"code": "A", "station": "SHA-x", "gate": "1", "kind": "entry"}', "gate is '1'"),
-        (b'{"code": "A", "station": "SHA-x", "gate": 1, "kind": "marker"}', "kind is 'marker'"),
+        (b'{"code": "A", "station": "SHA-x", "gate": 1, "kind": "leave"}', "kind is 'leave'"),
         (b'{"code": "A", "station": "SHA-x", "gate": 1, "kind": ["entry"]}', "kind is"),
         (b'{"code": "' + b"A" * 20_000 + b'"}', "16384 bytes"),
     ],

@@ -3,7 +3,7 @@
 import pytest
 
 from city_adapters.city_files import lint, load_city, read_city
-from city_adapters.tables import compile_city
+from city_adapters.table_compiler import compile_city
 
 HEADER = "from_id,to_id,from_line,to_line,fare_fen,reason,confidence,as_of\n"
 
@@ -94,4 +94,5 @@ def test_lint_counts_the_rows_and_names_the_needless_and_the_far_off(testville, 
         "overrides-2024-01-01.csv: note: 4 official fares stand in place of the rule's",
         "overrides-2024-01-01.csv:2: warning: 2 of 4 rows are needless: the rule gives these fares",
         "overrides-2024-01-01.csv:3: warning: TST-a - TST-c costs 501 fen, the rule gives 300",
+        "overrides-2024-01-01.csv:5: warning: TST-b - TST-e names gate lines, but neither has gates of its own: no effect",
     ]

@@ -339,3 +339,15 @@ def test_a_state_told_only_what_matters_is_the_state_told_everything(steps, cut,
         one = tap.read(record)
         if one.tapped_at_us >= now_us - open_taps.SPENT_US:
             assert short.has_spent(one.code_digest)
+
+
+def test_markers_and_passages_tell_who_is_inside():
+    taps = [
+        (1, TapKind.ENTRY), (1, TapKind.MARKER), (2, TapKind.TRANSFER_ENTRY), (3, TapKind.ENTRY), (3, TapKind.TRANSFER_EXIT),
+        (4, TapKind.TRANSFER_EXIT), (4, TapKind.MARKER),
+    ]  # fmt: skip
+    run = b"".join(make_tap(number, kind=kind, rider=rider).to_bytes() for number, (rider, kind) in enumerate(taps))
+    inside = tap.records(open_taps.open_entries(run, since_us=0))
+    assert [(record[8:24], record[72]) for record in inside] == [
+        ((1).to_bytes(16, "big"), TapKind.ENTRY), ((2).to_bytes(16, "big"), TapKind.TRANSFER_ENTRY),
+    ]  # fmt: skip

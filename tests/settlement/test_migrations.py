@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
 
+from fare_chain.errors import Conflict
 from settlement.store.database import make_engine, metadata
-from settlement.store.migrating import migrate
+from settlement.store.migrating import FOLDER, migrate
 
 
 def run(url, work):
@@ -38,7 +41,26 @@ def test_migrating_twice_changes_nothing(database_url):
         async with engine.connect() as connection:
             return (await connection.execute(sa.text("SELECT version_num FROM alembic_version"))).scalars().all()
 
-    assert run(database_url, again) == ["0001"]
+    assert run(database_url, again) == ["0002"]
+
+
+def test_a_ledger_of_rule_revision_1_is_refused_by_name(database_url):
+    async def begin_with_the_old_schema(engine):
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+
+        def to_0001(connection):
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0001")
+
+        async with engine.begin() as connection:
+            await connection.run_sync(to_0001)
+            old = sa.text("INSERT INTO rule_table (hash, data) VALUES ('\\x00'::bytea, '\\x4643434954590001'::bytea)")
+            await connection.execute(old)
+        with pytest.raises(Conflict, match="rule revision 1"):
+            await migrate(engine)
+
+    run(database_url, begin_with_the_old_schema)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE checkpoint SET note = 'x'", "DELETE FROM checkpoint", "TRUNCATE checkpoint"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from city_adapters.tables import pack_agreement, pack_city
+from city_adapters.table_packing import pack_agreement, pack_city
 from fare_chain.errors import Malformed
 from fare_chain.hashing import sha256
 from settlement.core.rules import PinnedTable, Rules, pin
