@@ -136,7 +136,7 @@ def ride_graph(
                     (tail, through, walker.number(other), hop, ride_ms + change_ms)
                     for other, change_ms in platforms.changes(there[0], line, rivals_of[hop])
                 ]
-    stepped, left = (np.array(rows, dtype=np.int64).reshape(-1, 5).T for rows in (steps, leavings))
+    stepped, left = (_by_hop(rows) for rows in (steps, leavings))
     ways = Steps(stepped[0], stepped[1], stepped[2], stepped[3], stepped[4])
     ends = Leavings(left[0], left[1], left[2], left[3], left[4])
     begun = np.array(boardings, dtype=np.int64).reshape(-1, 2)
@@ -144,6 +144,12 @@ def ride_graph(
     on = np.array([numbers[row, line] for row, line, _ in walker.numbers], dtype=np.int64)
     moves = _moves(platforms, numbers, hops)
     return RideGraph(len(network.stations), tuple(walker.numbers), on, moves, begun, hops, ways, ends)
+
+
+def _by_hop(rows: list[tuple[int, int, int, int, int]]) -> Int64s:
+    """Columns in the order of the hop ridden: of paths that cost the same, this says which is listed first."""
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+    return columns[:, np.argsort(columns[3], kind="stable")]
 
 
 class _Platforms:
