@@ -2,18 +2,21 @@
 
 A list is CSV in UTF-8 with at least the columns city, from_id, to_id, fare_yuan, in any order; further columns are left alone.
 The city is a slug or a code, or blank where the ids tell it. A row that cannot be read or compared is reported, and the rest
-goes on.
+goes on. Where a fare depends on the gate, columns from_line and to_line name the gates' lines; a row without them agrees with us
+where any gate of its two stations has its fare.
 """
 
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 
 from city_adapters.tables import CityTable, TariffVersion
 from fare_chain.errors import Malformed, Unknown
 from fare_chain.identifiers import Fen
 
 COLUMNS = ("city", "from_id", "to_id", "fare_yuan")
+GATE_COLUMNS = ("from_line", "to_line")
 YUAN_FEN = 100
 
 
@@ -26,6 +29,13 @@ class ListedFare:
     from_id: str
     to_id: str
     fare_fen: Fen
+    from_line: str = ""
+    to_line: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it holds for gates of certain lines only."""
+        return bool(self.from_line or self.to_line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +123,13 @@ def check_fares(listed: FareList, table_of: Callable[[str], CityTable], at_us: i
     """
     total, unknown = FareAgreement(), []
     by_city: dict[str, FareAgreement] = {}
-    priced = _Priced(table_of, at_us)
+    ours = _Ours(at_us)
     for row in listed.fares:
         near, far = (name.partition("-")[0] for name in (row.from_id, row.to_id))
         is_joined = near.casefold() != far.casefold()
         try:
             table = table_of(near if is_joined else row.city or near)
-            fare_fen, distance_m = (
-                priced.joined(table, table_of(far), row.from_id, row.to_id)
-                if is_joined
-                else priced.pair(table, row.from_id, row.to_id)
-            )
+            fare_fen, distance_m = ours.joined(row, table, table_of(far)) if is_joined else ours.of(row, table)
         except Unknown as wrong:
             unknown.append(RowProblem(row.line, str(wrong)))
             continue
@@ -133,37 +139,53 @@ def check_fares(listed: FareList, table_of: Callable[[str], CityTable], at_us: i
 
 
 @dataclass(slots=True)
-class _Priced:
+class _Ours:
     """Our fares at a moment, with the rows of the stations of every table met so far."""
 
-    table_of: Callable[[str], CityTable]
     at_us: int
     rows_of: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def pair(self, table: CityTable, from_id: str, to_id: str) -> tuple[int, int]:
-        """Fare and metres between two stations of one city."""
+    def of(self, row: ListedFare, table: CityTable) -> tuple[int, int]:
+        """Fare and metres of a row between two stations of one city."""
         version = _in_force(table, self.at_us)
-        pair = self._row(table, from_id), self._row(table, to_id)
+        pair = _priced_row(table, version, row, self._row(table, row.from_id), self._row(table, row.to_id))
         return int(version.fare_fen[pair]), int(version.distance_m[pair])
 
-    def joined(self, near: CityTable, far: CityTable, from_id: str, to_id: str) -> tuple[int, int]:
+    def joined(self, row: ListedFare, near: CityTable, far: CityTable) -> tuple[int, int]:
         """The lowest sum of two cities' fares over a station where they meet, and its metres; a leg of no ride costs nothing."""
         sums = []
         for border in near.borders:
             if border.other_id not in far.station_ids:
                 continue
-            ends = (near, from_id, near.station_ids[border.row]), (far, border.other_id, to_id)
-            legs = [self.pair(table, one, other) for table, one, other in ends if one.casefold() != other.casefold()]
+            ends = (near, row.from_id, near.station_ids[border.row]), (far, border.other_id, row.to_id)
+            legs = [self._pair(*leg) for leg in ends if leg[1].casefold() != leg[2].casefold()]
             if legs:
                 sums.append((sum(fare for fare, _ in legs), sum(metres for _, metres in legs)))
         if not sums:
-            raise Unknown(f"the networks of {near.slug} and {far.slug} do not meet between {from_id} and {to_id}: there is no fare")
+            raise Unknown(f"{near.slug} and {far.slug} do not meet between {row.from_id} and {row.to_id}: there is no fare")
         return min(sums)
+
+    def _pair(self, table: CityTable, from_id: str, to_id: str) -> tuple[int, int]:
+        version, pair = _in_force(table, self.at_us), (self._row(table, from_id), self._row(table, to_id))
+        return int(version.fare_fen[pair]), int(version.distance_m[pair])
 
     def _row(self, table: CityTable, station_id: str) -> int:
         if table.slug not in self.rows_of:
             self.rows_of[table.slug] = {name.casefold(): at for at, name in enumerate(table.station_ids)}
         return _row(self.rows_of[table.slug], station_id, table)
+
+
+def _priced_row(table: CityTable, version: TariffVersion, row: ListedFare, first: int, second: int) -> tuple[int, int]:
+    """Find the rows to compare: of the lines' gates where the row names them, else of any gates that have its fare."""
+    if row.is_narrowed:
+        return table.area_row(first, row.from_line), table.area_row(second, row.to_line)
+    gates = product(_rows_at(table, first), _rows_at(table, second)) if table.gate_areas else ()
+    return next((pair for pair in gates if version.fare_fen[pair] == row.fare_fen), (first, second))
+
+
+def _rows_at(table: CityTable, station_row: int) -> list[int]:
+    count = len(table.station_ids)
+    return [station_row, *(count + at for at, area in enumerate(table.gate_areas) if area.station_row == station_row)]
 
 
 def _read_row(line: int, values: dict[str, str]) -> ListedFare | RowProblem:
@@ -174,7 +196,10 @@ def _read_row(line: int, values: dict[str, str]) -> ListedFare | RowProblem:
     part = part.rstrip("0")
     if not whole.isdecimal() or not yuan.isascii() or len(part) > 2 or (part and not part.isdecimal()):
         return RowProblem(line, f"fare_yuan is {yuan!r}: give yuan, as 3 or 3.50")
-    return ListedFare(line, city, from_id, to_id, Fen(int(whole) * YUAN_FEN + int(part.ljust(2, "0"))))
+    from_line, to_line = (values.get(name, "").strip() for name in GATE_COLUMNS)
+    if bool(from_line) != bool(to_line):
+        return RowProblem(line, "one of from_line and to_line is blank: name both gates' lines, or neither")
+    return ListedFare(line, city, from_id, to_id, Fen(int(whole) * YUAN_FEN + int(part.ljust(2, "0"))), from_line, to_line)
 
 
 def _in_force(table: CityTable, at_us: int) -> TariffVersion:

@@ -29,13 +29,17 @@ Node = tuple[int, str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Hops:
-    """Rides to the next station, in each direction: rows, line, stretch, metres, and the metres by operator (h, k)."""
+    """Rides to the next station, in each direction: rows, line, stretch, metres, cost, and the metres by operator (h, k).
+
+    Over one track all lines take as long as the one named first.
+    """
 
     from_row: Int64s
     to_row: Int64s
     line: tuple[str, ...]
     stretch: Int64s
     metres: Int64s
+    ride_ms: Int64s
     earned: Int64s
 
 
@@ -109,7 +113,7 @@ def ride_graph(
     network: Network, operators: Sequence[int], lines: frozenset[str], cost: TravelCost, shared: Sequence[SharedLines]
 ) -> RideGraph:
     """Lay out where riders of these lines can be and how they go on; rows count all stations of the network."""
-    hops, rivals_of = _hops(network, operators, lines, shared)
+    hops, rivals_of = _hops(network, operators, lines, cost, shared)
     leaving: dict[Platform, list[int]] = {}
     for hop, (row, line) in enumerate(zip(hops.from_row.tolist(), hops.line, strict=True)):
         leaving.setdefault((row, line), []).append(hop)
@@ -124,7 +128,7 @@ def ride_graph(
         row, line, rivals = node
         for hop in leaving[row, line]:
             there: Node = (int(hops.to_row[hop]), line, rivals & rivals_of[hop])
-            through, ride_ms = walker.number(there), cost.ride_ms(line, int(hops.metres[hop]))
+            through, ride_ms = walker.number(there), int(hops.ride_ms[hop])
             steps.append((tail, through, through, hop, ride_ms))
             if not there[2]:
                 leavings.append((tail, through, there[0], hop, ride_ms))
@@ -132,14 +136,20 @@ def ride_graph(
                     (tail, through, walker.number(other), hop, ride_ms + change_ms)
                     for other, change_ms in platforms.changes(there[0], line, rivals_of[hop])
                 ]
-    stepped, left = (np.array(rows, dtype=np.int64).reshape(-1, 5).T for rows in (steps, leavings))
+    stepped, left = (_by_hop(rows) for rows in (steps, leavings))
     ways = Steps(stepped[0], stepped[1], stepped[2], stepped[3], stepped[4])
     ends = Leavings(left[0], left[1], left[2], left[3], left[4])
     begun = np.array(boardings, dtype=np.int64).reshape(-1, 2)
     numbers = {platform: at for at, platform in enumerate(leaving)}
     on = np.array([numbers[row, line] for row, line, _ in walker.numbers], dtype=np.int64)
-    moves = _moves(platforms, numbers, hops, cost)
+    moves = _moves(platforms, numbers, hops)
     return RideGraph(len(network.stations), tuple(walker.numbers), on, moves, begun, hops, ways, ends)
+
+
+def _by_hop(rows: list[tuple[int, int, int, int, int]]) -> Int64s:
+    """Columns in the order of the hop ridden: of paths that cost the same, this says which is listed first."""
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+    return columns[:, np.argsort(columns[3], kind="stable")]
 
 
 class _Platforms:
@@ -187,11 +197,11 @@ class _Platforms:
             yield self.boarded(there, other), self._walk_ms
 
 
-def _moves(platforms: _Platforms, numbers: dict[Platform, int], hops: Hops, cost: TravelCost) -> Moves:
+def _moves(platforms: _Platforms, numbers: dict[Platform, int], hops: Hops) -> Moves:
     moved = [
-        (numbers[row, line], numbers[there, line], cost.ride_ms(line, metres), -1)
-        for row, there, line, metres in zip(
-            hops.from_row.tolist(), hops.to_row.tolist(), hops.line, hops.metres.tolist(), strict=True
+        (numbers[row, line], numbers[there, line], ride_ms, -1)
+        for row, there, line, ride_ms in zip(
+            hops.from_row.tolist(), hops.to_row.tolist(), hops.line, hops.ride_ms.tolist(), strict=True
         )
     ]
     moved += [
@@ -204,21 +214,22 @@ def _moves(platforms: _Platforms, numbers: dict[Platform, int], hops: Hops, cost
 
 
 def _hops(
-    network: Network, operators: Sequence[int], lines: frozenset[str], shared: Sequence[SharedLines]
+    network: Network, operators: Sequence[int], lines: frozenset[str], cost: TravelCost, shared: Sequence[SharedLines]
 ) -> tuple[Hops, list[frozenset[str]]]:
     """List the rides of each link in both directions, and beside each the other lines that run over its stretch."""
     operator_of = {line.line_id: line.operator for line in network.lines}
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int, int]] = []
     on, earned, rivals_of = [], [], []
     for number, stretch in enumerate(stretches(network, lines, shared)):
+        ride_ms = cost.ride_ms(stretch.links[0].line_id, stretch.links[0].distance_m)
         together = frozenset(link.line_id for link in stretch.links)
         for link in stretch.links:
             metres = earned_metres(stretch, link.distance_m, shared, operator_of, operators)
             for first, second in (stretch.ends, stretch.ends[::-1]):
-                rows.append((first, second, number, link.distance_m))
+                rows.append((first, second, number, link.distance_m, ride_ms))
                 on.append(link.line_id)
                 earned.append(metres)
                 rivals_of.append(together - {link.line_id})
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     by_operator = np.array(earned, dtype=np.int64).reshape(-1, len(operators))
-    return Hops(columns[0], columns[1], tuple(on), columns[2], columns[3], by_operator), rivals_of
+    return Hops(columns[0], columns[1], tuple(on), columns[2], columns[3], columns[4], by_operator), rivals_of

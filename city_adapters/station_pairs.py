@@ -2,7 +2,8 @@
 
 A pair costs what the tariff's first charge says wherever the lines of that charge join it, whatever the rider rode. A pair that
 they do not join costs the charge whose lines do, and a pair that no charge joins alone is cut at the station where the sum of
-the parts is lowest (then the metres, then the station's number).
+the parts is lowest (then the metres, then the station's number). Metres are those of the earlier networks that fares were made
+on, where there are such; who earned a fare goes by today's network.
 """
 
 from dataclasses import dataclass
@@ -36,10 +37,6 @@ class StationPairs:
     weights: Int64s
     period_weights: tuple[Int64s, ...]
     marked_metres: Int64s
-
-    def arrays(self) -> tuple[Int64s, ...]:
-        """All of them, in the order of the fields."""
-        return (self.fare_fen, self.distance_m, self.weights, *self.period_weights, self.marked_metres)
 
 
 def station_pairs(

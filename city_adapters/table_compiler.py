@@ -17,6 +17,7 @@ from city_adapters.network import TransferKind
 from city_adapters.overridden_rows import overridden_rows
 from city_adapters.overrides import Overrides
 from city_adapters.paths import Int64s
+from city_adapters.service_day import YEARS
 from city_adapters.split_rule import SplitRule
 from city_adapters.station_pairs import StationPairs, charge_pairs, narrow, station_pairs
 from city_adapters.table_packing import stacked
@@ -121,8 +122,8 @@ def _stretches(city: City) -> Iterator[_InForce]:
     for begin, end in pairwise(edges):
         tariff, split = in_force(city.tariffs, begin), in_force(city.splits, begin)
         if tariff is not None and split is not None:
-            overrides, agreed = in_force(city.overrides, begin), in_force(city.agreed, begin)
-            yield _InForce(tariff, split, overrides, agreed, Validity(begin, end))
+            amended, agreed = in_force(city.overrides, begin), in_force(city.agreed, begin)
+            yield _InForce(tariff, split, amended, agreed, Validity(begin, end))
 
 
 def in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
@@ -131,55 +132,48 @@ def in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
 
 
 def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], held: _InForce) -> TariffVersion:
-    tariff, split, overrides, agreed, stretch = held
-    pairs = _with_areas(city, operators, areas, tariff, split, agreed)
-    if overrides is not None:
-        _override(pairs.fare_fen, city, areas, tariff, overrides)
-    marked = [pairs.marked_metres] if split.markers else []
+    tariff, split, stretch = held.tariff, held.split, held.stretch
+    pairs = _with_areas(city, operators, areas, held)
+    if held.overrides is not None:
+        _override(pairs.fare_fen, city, areas, tariff, held.overrides)
+    sets = [pairs.weights, *pairs.period_weights]
+    if split.markers:
+        sets.append(pairs.marked_metres)
     return TariffVersion(
         valid_from_us=stretch.from_us,
         valid_to_us=stretch.to_us,
         name=tariff.name,
         fare_fen=narrow(pairs.fare_fen),
         distance_m=narrow(pairs.distance_m),
-        weights=stacked([narrow(weights) for weights in (pairs.weights, *pairs.period_weights, *marked)]),
-        periods=_periods(split),
-        marker_set=1 + len(split.periods) if split.markers else NO_SET,
+        weights=stacked([narrow(weights) for weights in sets]),
+        periods=tuple(
+            Period(hours.days, hours.from_min, hours.to_min, number)
+            for number, period in enumerate(split.periods, 1)
+            for hours in period.hours
+        ),
+        marker_set=len(sets) - 1 if split.markers else NO_SET,
         terms=_terms(tariff, pairs.fare_fen[: len(city.stations), : len(city.stations)]),
         concessions=tuple(row for discount in tariff.discounts for row in _concessions(discount)),
     )
 
 
-def _periods(split: SplitRule) -> tuple[Period, ...]:
-    """The hours of each period, and the place of its weights among the version's sets."""
-    return tuple(
-        Period(hours.days, hours.from_min, hours.to_min, place)
-        for place, period in enumerate(split.periods, 1)
-        for hours in period.hours
-    )
-
-
-def _with_areas(
-    city: City,
-    operators: tuple[int, ...],
-    areas: Sequence[GateArea],
-    tariff: Tariff,
-    split: SplitRule,
-    agreed: AgreedShares | None,
-) -> StationPairs:
+def _with_areas(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], held: _InForce) -> StationPairs:
     """Price rows of gate areas as their stations, but those of one charge among each other by that charge alone."""
+    tariff, split, agreed = held.tariff, held.split, held.agreed
     stations = station_pairs(city.network, operators, tariff, split, agreed)
     row_of = np.array([*range(len(city.stations)), *(area.station_row for area in areas)], dtype=np.int64)
     pairs = _taken(stations, row_of)
     for charge in tariff.charges:
         own = [len(city.stations) + at for at, area in enumerate(areas) if area.line_id in charge.lines]
-        if not own:
-            continue
-        alone = _taken(charge_pairs(city.network, operators, tariff, split, charge, agreed), row_of[own])
-        priced = np.ix_(own, own)
-        for held, new in zip(pairs.arrays(), alone.arrays(), strict=True):
-            held[priced] = new
+        if own:
+            alone = _taken(charge_pairs(city.network, operators, tariff, split, charge, agreed), row_of[own])
+            for matrix, new in zip(_matrices(pairs), _matrices(alone), strict=True):
+                matrix[np.ix_(own, own)] = new
     return pairs
+
+
+def _matrices(pairs: StationPairs) -> tuple[Int64s, ...]:
+    return pairs.fare_fen, pairs.distance_m, pairs.weights, *pairs.period_weights, pairs.marked_metres
 
 
 def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: Tariff, overrides: Overrides) -> None:
@@ -190,9 +184,9 @@ def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: T
 
 
 def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:
-    both = np.ix_(rows, rows)
-    fare_fen, distance_m, weights, *of_periods, marked = (array[both] for array in pairs.arrays())
-    return StationPairs(fare_fen, distance_m, weights, tuple(of_periods), marked)
+    """The pairs of these rows, each as an array of its own."""
+    fare_fen, distance_m, weights, *of_periods, metres = (matrix[np.ix_(rows, rows)] for matrix in _matrices(pairs))
+    return StationPairs(fare_fen, distance_m, weights, tuple(of_periods), metres)
 
 
 def _gate_areas(city: City) -> tuple[GateArea, ...]:
@@ -223,15 +217,9 @@ def _concessions(discount: Discount) -> Iterator[Concession]:
 
 def _calendar(city: City) -> Calendar:
     """The city's hours as whole numbers; Malformed for a zone that moves its clocks, whose hours no single offset tells."""
-    zone = ZoneInfo(city.days.time_zone)
-    offsets = {
-        zone.utcoffset(datetime(year, month, 1, 12, tzinfo=UTC).replace(tzinfo=None))
-        for year in range(2015, 2040)
-        for month in (1, 7)
-    }
-    if len(offsets) != 1 or None in offsets:
+    if city.days.moves_its_clocks:
         raise Malformed(f"{city.slug}: {city.days.time_zone} moves its clocks; hours of such a city cannot be told yet")
-    offset = next(iter(offsets)) or timedelta()
+    offset = datetime(YEARS[0], 1, 1, 12, tzinfo=ZoneInfo(city.days.time_zone)).utcoffset() or timedelta()
     days = sorted(((day.date - _EPOCH.date()).days, list(DayType).index(day.day)) for day in city.calendar)
     return Calendar(offset // timedelta(seconds=1), city.days.starts_at_hour * 3600, tuple(days))
 

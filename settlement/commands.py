@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from city_adapters.commands import CacheFolder, tables_cache
+from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
 
@@ -42,7 +42,7 @@ def house(
     postgres_bin: Annotated[
         Path | None, typer.Option(envvar="FARE_CHAIN_PG_BIN", help="Folder with postgres and initdb to use for our own")
     ] = None,
-    cities: Annotated[Path | None, typer.Option(help="Folder of city folders; the packaged ones without it")] = None,
+    cities: CitiesFolder = None,
     cache: CacheFolder = None,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
@@ -108,7 +108,7 @@ def fare(
     minutes: Annotated[int, typer.Option(help="How long the ride lasts in each city")] = 0,
     explain: Annotated[bool, typer.Option("--explain", help="Everything needed to recompute it by hand")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the paths on the city's map into this file")] = None,
-    cities: Annotated[Path | None, typer.Option(help="Folder of city folders; the packaged ones without it")] = None,
+    cities: CitiesFolder = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -168,15 +168,18 @@ def fares_check(
     file: Annotated[Path, typer.Argument(help="CSV with columns city, from_id, to_id, fare_yuan")],
     at: Annotated[str | None, typer.Option(help="Moment of the fares, ISO 8601 with offset; now without it")] = None,
     least: Annotated[float, typer.Option("--at-least", help="Share of exact fares below which the exit code is 1")] = 0.0,
+    cities: CitiesFolder = None,
+    rule_only: Annotated[bool, typer.Option("--rule-only", help="Leave official fares that override the rule aside")] = False,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare published fares with those that our distances and tariffs give."""
+    """Compare published fares with those that our distances, tariffs and overrides give."""
     from city_adapters.catalogue import load_catalogue
     from city_adapters.fare_list import check_fares, read_fare_list
 
     listed = read_fare_list(_read(file))
-    check = check_fares(listed, load_catalogue(cache=tables_cache(cache)).table, _moment_us(at))
+    catalogue = load_catalogue(cities, tables_cache(cache))
+    check = check_fares(listed, (catalogue.by_rule if rule_only else catalogue).table, _moment_us(at))
     total = check.total
     skipped = [*check.unreadable, *check.unknown]
     if as_json:

@@ -6,7 +6,7 @@ from city_adapters.city import City
 from city_adapters.network import Network, TransferKind
 from city_adapters.overridden_rows import overridden_rows
 from city_adapters.overrides import Override, Overrides
-from city_adapters.price_path import PricePart
+from city_adapters.price_parts import PricePart
 from city_adapters.split_rule import SplitRule
 from city_adapters.table_compiler import in_force
 from city_adapters.tables import CityTable, TariffVersion

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from city_adapters.catalogue import Catalogue
 from city_adapters.city import City
-from city_adapters.price_path import PriceMap
+from city_adapters.price_parts import PriceMap
 from city_adapters.table_compiler import compile_agreement
 from city_adapters.table_packing import pack_agreement, pack_city
 from city_adapters.tariff import Tariff

@@ -14,21 +14,9 @@ STOREYS = [
 ]
 """Inside settlement a room sees those before it."""
 PURE = {
-    *(
-        "base64",
-        "binascii",
-        "bisect",
-        "collections",
-        "csv",
-        "dataclasses",
-        "datetime",
-        "enum",
-        "fractions",
-        "functools",
-        "hashlib",
-        "heapq",
-    ),
-    *("ipaddress", "itertools", "json", "math", "re", "struct", "sys", "tomllib", "typing", "zoneinfo"),
+    *("base64", "binascii", "bisect", "collections", "csv", "dataclasses", "datetime", "enum", "fractions", "functools"),
+    *("hashlib", "heapq", "ipaddress", "itertools", "json", "math", "re", "statistics", "struct", "sys", "tomllib", "typing"),
+    *("unicodedata", "zoneinfo"),
     *FLOORS,
 }
 KEPT = {
@@ -57,6 +45,7 @@ DOORS = {
         "refused",
         "city_files",
         "catalogue",
+        "gtfs_archive",
         "table_cache",
     ),
 }

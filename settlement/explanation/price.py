@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from city_adapters.network import Link, Network
-from city_adapters.price_path import PricedHop, PricePart
+from city_adapters.price_parts import PricedHop, PricePart
 from city_adapters.tariff import Bands, Flat, PerKilometre, Rule
 from fare_chain.identifiers import Fen
 from settlement.hosted_rides import HostedRide
@@ -62,10 +62,14 @@ class ExplainedRate:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPart:
-    """A part of the price path under one charge: bands, flat or per km; a fare cut at a station has several."""
+    """A part of the price path under one charge: bands, flat or per km; a fare cut at a station has several.
+
+    `earlier_network` numbers the earlier network of the folder whose least metres the price is made from, 0 for today's.
+    """
 
     charge: str
     kind: str
+    earlier_network: int
     from_station: ExplainedStation
     to_station: ExplainedStation
     metres: int
@@ -148,6 +152,7 @@ def _part(part: PricePart, network: Network) -> ExplainedPart:
     return ExplainedPart(
         part.charge.name,
         _kind(rule),
+        part.network,
         station_of(network, part.from_id),
         station_of(network, part.to_id),
         part.metres,

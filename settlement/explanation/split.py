@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from city_adapters.city import City
-from city_adapters.price_path import PricePart
+from city_adapters.price_parts import PricePart
 from city_adapters.split_paths import SplitPath, SplitPaths, paths_of
 from city_adapters.split_rule import SplitRule, SplitTerms
 from city_adapters.table_compiler import in_force

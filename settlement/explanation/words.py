@@ -52,6 +52,8 @@ def _price(told: Explanation) -> Iterator[str]:
 def _part(part: ExplainedPart, *, whole: bool) -> Iterator[str]:
     where = "" if whole else f"{_name(part.from_station)} -> {_name(part.to_station)}: "
     yield f"  {where}charge {part.charge!r}, {part.metres:,} m: {yuan(part.fare_fen)} yuan by {part.kind}"
+    if part.earlier_network:
+        yield f"    metres of earlier network {part.earlier_network}, on which this fare was made (earlier-links.csv)"
     if part.band is not None:
         band = part.band
         beyond = f" + {band.steps} x {yuan(band.step_fen)} for each {band.step_m:,} m begun" if band.steps else ""

@@ -1,5 +1,6 @@
 """The models: a worked example to the last digit, fast passes beside plain searches, shared track, periods, precedence."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice, pairwise
 
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from city_adapters.agreed_shares import AgreedShare, AgreedShares, with_agreed
+from city_adapters.catalogue import load_catalogue
 from city_adapters.efficient_paths import efficient_paths
 from city_adapters.link_probabilities import weights_and_metres
 from city_adapters.listed_paths import LISTED, _labels, _traced, listed_paths
 from city_adapters.ride_graph import ride_graph
 from city_adapters.split_paths import paths_of
+from city_adapters.split_rule import SplitModel
 from city_adapters.split_weights import split_weights
 from city_adapters.travel_cost import TravelCost
 from city_adapters.validity import Validity
@@ -118,11 +121,11 @@ def small_networks(draw, *, shared=False):
     return links
 
 
-def laid_out(links):
+def laid_out(links, cost=COST):
     lines = dict.fromkeys(link.split()[0] for link in links)
     operators = {line: at for at, line in enumerate(lines, 1)}
     network = network_of(links, operators)
-    return network, operators, ride_graph(network, tuple(operators.values()), frozenset(operators), COST, ())
+    return network, operators, ride_graph(network, tuple(operators.values()), frozenset(operators), cost, ())
 
 
 @given(small_networks(), st.sampled_from(["0.2", "1/3", "2"]))
@@ -189,10 +192,10 @@ def test_the_merge_of_labels_equals_a_library_search_for_the_k_shortest_paths(li
         assert listed.cost_ms[listed.end == end].tolist() == costs
 
 
-@given(small_networks(shared=True))
+@given(small_networks(shared=True), st.sampled_from([(), (("K", 60), ("L", 20)), (("K", 20), ("L", 60))]))
 @settings(max_examples=150, deadline=None)
-def test_lines_on_one_track_make_one_path_and_lose_none(links):
-    network, _, graph = laid_out(links)
+def test_lines_on_one_track_make_one_path_and_lose_none(links, speeds):
+    network, _, graph = laid_out(links, replace(COST, line_speeds_kmh=speeds))
     rows = np.unique(graph.boardings[:, 0])
     listed = listed_paths(efficient_paths(graph, rows), ALL, most=LISTED)
     ways = set()
@@ -358,3 +361,28 @@ def test_a_pair_that_the_model_has_no_path_for_is_earned_by_its_stations():
 def test_a_change_costs_a_power_of_its_walk(alpha, walk_s, gamma, milliseconds):
     cost = TravelCost(36, (), walk_s, 0, 10, 5, Fraction(alpha), Fraction(2), Fraction(gamma))
     assert cost.change_ms() == milliseconds + 25_000
+
+
+@pytest.mark.parametrize("model", ["normal", "path-size logit", "logit"])
+def test_whoever_was_told_the_paths_of_a_real_pair_can_recompute_its_weights(model):
+    city = load_catalogue().city("hangzhou")
+    lines = frozenset(line.line_id for line in city.network.lines)
+    operators = tuple(operator.number for operator in city.operators)
+    terms = replace(city.splits[0].terms, model=SplitModel(model), theta_per_min=Fraction(1, 5))
+    rule = replace(city.splits[0], terms=terms, periods=())
+    weights = split_weights(city.network, operators, rule, lines).of_periods[0]
+    chance = np.random.default_rng(11)
+    several = 0
+    for start, end in chance.integers(0, len(city.stations), (60, 2)).tolist():
+        told = paths_of(city.network, rule, lines, city.stations[start].station_id, city.stations[end].station_id)
+        several += len(told.paths) > 1
+        assert sum(path.parts for path in told.paths) + told.untold_parts == (WHOLE if start != end else 0)
+        if start == end or told.untold_parts > 1000:
+            continue
+        earned = np.zeros(len(operators))
+        for path in told.paths:
+            length = 1 if model == "logit" else path.metres
+            for number, metres in path.operator_metres:
+                earned[operators.index(number)] += path.parts * metres / length
+        assert np.abs(earned / earned.sum() * WHOLE - weights[start, end]).max() < 10 + 2 * told.untold_parts
+    assert several > 15

@@ -1,5 +1,6 @@
 """Split files and agreed pair tables as they are read; each planted contradiction is a finding with its remedy."""
 
+import hashlib
 from datetime import date
 
 import pytest
@@ -122,6 +123,14 @@ def test_agreed_before_model_before_shortest_path_and_markers_have_metres(severa
     assert without.period_weights[0][rows["TST-b"], rows["TST-d"]].tolist() != pair(without, "b", "d")
     metres = without.marked_metres[rows["TST-a"], rows["TST-f"]]
     assert metres.tolist() == [667, 333 + 3000, 10_000], "a to b shared two to one, b to d by line 2, then the express"
+
+
+def test_the_bytes_of_a_split_over_several_paths_never_change(several_paths):
+    city = load_city(several_paths)
+    pairs = station_pairs(city.network, (1, 2, 3), city.tariffs[0], city.splits[0], city.agreed[0])
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in (pairs.weights, *pairs.period_weights, pairs.marked_metres)))
+    known = "db5b4b414145d40d574230cc7c8aa8e0137e086ecf0a4a1add7cab181254e5b3"
+    assert digest.hexdigest() == known, "a model or a rounding changed: old ledgers name tables by such bytes"
 
 
 def test_a_fare_of_two_charges_is_earned_part_by_part_in_every_period(several_paths):

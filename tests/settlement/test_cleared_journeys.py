@@ -150,9 +150,8 @@ def test_stored_money_that_was_changed_is_not_explained(told):
         name = journey["journey_id"].tobytes().hex()
         async with house.engine.begin() as connection:
             await connection.exec_driver_sql("ALTER TABLE cleared_tick DISABLE TRIGGER USER")
-            await connection.exec_driver_sql(
-                "UPDATE cleared_tick SET share_block = overlay(share_block placing '\\x00' from 9 for 1) WHERE length(share_block) > 0"
-            )
+            changed = "UPDATE cleared_tick SET share_block = overlay(share_block placing '\\x00' from 9 for 1)"
+            await connection.exec_driver_sql(f"{changed} WHERE length(share_block) > 0")
         answer = await client.get(f"/v1/journeys/{name}/explanation")
         return answer.status_code, "does not give what is stored" in answer.json()["detail"]
 

@@ -21,6 +21,10 @@ PEAK_US = int(datetime.fromisoformat("2026-09-21T08:00:00+08:00").timestamp()) *
 NIGHT_US = int(datetime.fromisoformat("2026-09-21T22:00:00+08:00").timestamp()) * 1_000_000
 
 
+EARLY_US = int(datetime.fromisoformat("2020-09-21T08:00:00+08:00").timestamp()) * 1_000_000
+"""Before any packaged file of official fares."""
+
+
 @pytest.fixture(scope="module")
 def cities(tmp_path_factory):
     return PinnedCities(load_catalogue(cache=tmp_path_factory.mktemp("tables")))
@@ -197,16 +201,22 @@ def amended(tmp_path_factory):
 
 
 def test_an_official_fare_stands_beside_the_rules_with_its_place(amended):
-    ride = AskedRide("SZV-huaxigongyuan", "SZV-huaqiao", PEAK_US)
+    ride = AskedRide("SZV-huaxigongyuan", "SZV-huaqiao", EARLY_US)
     told = explain_all(hosted_rides(amended, ride), amended)
     official = told.price.override
     assert (told.price.table_fen, told.price.rule_fen, official.fare_fen) == (250, 200, 250)
     assert (official.reason, official.file, official.line) == ("as published", "overrides-2015-01-01.csv", 3)
     assert "in place of the rule's 2.00" in "\n".join(in_words(told))
-    plain = explain_all(hosted_rides(amended, AskedRide("SZV-huaqiao", "SZV-leqiao", PEAK_US)), amended)
+    plain = explain_all(hosted_rides(amended, AskedRide("SZV-huaqiao", "SZV-leqiao", EARLY_US)), amended)
     assert plain.price.override is None
 
 
+def test_an_official_fare_of_the_packaged_cities_is_told(told):
+    price = told("SHA-caobaolu", "SHA-waihuanlu")["price"]
+    assert (price["table_fen"], price["rule_fen"]) == (300, 400)
+    assert price["override"]["file"] == "overrides-2026-08-20.csv"
+
+
 def test_an_agreed_pair_is_the_basis_of_its_split(amended):
-    told = explain_all(hosted_rides(amended, AskedRide("SZV-huaxigongyuan", "SZV-huaqiao", PEAK_US)), amended)
+    told = explain_all(hosted_rides(amended, AskedRide("SZV-huaxigongyuan", "SZV-huaqiao", EARLY_US)), amended)
     assert (told.split.basis, told.split.agreed_file, told.split.paths) == ("agreed pair", "shares-2015-01-01.csv", ())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from city_adapters.catalogue import load_catalogue
-from city_adapters.price_path import PriceMap
+from city_adapters.price_parts import PriceMap
 
 
 @pytest.fixture(scope="module")
