@@ -1,5 +1,6 @@
 """An explanation as a picture: its paths over the networks of the cities that hosted the ride."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 from city_adapters.catalogue import Catalogue
@@ -11,7 +12,7 @@ from settlement.explanation.explained import Explanation, JoinedExplanation
 from settlement.explanation.split import ExplainedPath
 from settlement.quotes import yuan
 
-_MILLION = 1_000_000
+_MILLION, WHOLE = 1_000_000, 100_000_000
 
 
 def picture(told: Explanation | JoinedExplanation, catalogue: Catalogue) -> str:
@@ -75,7 +76,7 @@ def _legend(told: Explanation | JoinedExplanation, legs: tuple[Explanation, ...]
         f"{first.name_zh} → {last.name_zh}",
         f"{first.name_en} → {last.name_en}",
         tuple(facts),
-        tuple(_legend_paths(leg, lines) for leg in legs if leg.split.paths),
+        tuple(paths for leg in legs for paths in _legend_paths(leg, lines)),
         tuple(
             LegendOperator(share.name_zh, share.name_en, _share_note(leg, share.weight, share.fen, share.floor_fen))
             for leg in legs
@@ -85,12 +86,15 @@ def _legend(told: Explanation | JoinedExplanation, legs: tuple[Explanation, ...]
     )
 
 
-def _legend_paths(leg: Explanation, lines: dict[str, Line]) -> LegendPaths:
-    """The most probable paths of a leg, and what the others have together."""
-    ranked = sorted(leg.split.paths, key=lambda path: (path.part, -path.probability))
-    rest = sum(path.probability for path in ranked[MOST_PATHS:]) + leg.split.untold_probability
-    note = f"all others together {_percent(rest)}" if rest else ""
-    return LegendPaths(leg.host, tuple(_legend_path(path, lines) for path in ranked), note)
+def _legend_paths(leg: Explanation, lines: dict[str, Line]) -> Iterator[LegendPaths]:
+    """The most probable paths of each part of a leg, and what the others have together."""
+    for number in sorted({path.part for path in leg.split.paths}):
+        ranked = sorted((path for path in leg.split.paths if path.part == number), key=lambda path: -path.probability)
+        rest = WHOLE - sum(path.probability for path in ranked[:MOST_PATHS])
+        ends = [leg.price.parts[number].from_station.name_zh, leg.price.parts[number].to_station.name_zh]
+        where = leg.host if len(leg.price.parts) == 1 else f"{leg.host}: {' → '.join(ends)}"
+        note = f"all others together {_percent(rest)}" if rest else ""
+        yield LegendPaths(where, tuple(_legend_path(path, lines) for path in ranked), note)
 
 
 def _legend_path(path: ExplainedPath, lines: dict[str, Line]) -> LegendPath:

@@ -89,15 +89,15 @@ def test_a_colour_that_is_none_does_not_break_the_picture(drawn):
 
 
 BOARD = Frame(0, 0, 800, 600)
-POINTS = st.tuples(st.integers(50, 750), st.integers(50, 550))
+CROWDED = st.tuples(st.integers(350, 420), st.integers(270, 320))
 
 
-@given(st.lists(POINTS, min_size=1, max_size=25))
+@given(st.lists(CROWDED, min_size=20, max_size=25))
 def test_optional_labels_never_cover_one_another_nor_leave_the_map(points):
     board = LabelBoard(BOARD, [], [])
     placed = [board.place(Label((float(x), float(y)), ("人民广场",), 12, 8, NOTHING)) for x, y in points]
     boxes = [label.box for label in placed if label is not None]
-    assert boxes, "the first one fits somewhere"
+    assert 0 < len(boxes) < len(points), "the first one fits somewhere, and not all do"
     for at, one in enumerate(boxes):
         assert one.left >= 0
         assert one.left + one.width <= BOARD.width

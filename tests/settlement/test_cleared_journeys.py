@@ -6,10 +6,15 @@ import httpx2
 import numpy as np
 import pytest
 
-from fare_chain.hashing import leaf_hash
+from city_adapters.table_packing import pack_city
+from fare_chain.events import EntryKind, TariffEntry
+from fare_chain.hashing import leaf_hash, sha256
 from settlement.core.columns import JOURNEY_DTYPE, SHARE_DTYPE
+from settlement.sequencer import Control
 from settlement.store.database import make_engine
+from settlement.store.ledger import keep_table
 from settlement.store.migrating import migrate
+from simulators.small_cities import FOREVER_US, OPENING_US, small_city
 from simulators.small_house import SmallHouse
 
 
@@ -102,6 +107,24 @@ def test_an_explanation_names_the_tables_on_the_ledger_and_says_what_it_cannot_t
         return picture.status_code, picture.json()["title"]
 
     assert told(story) == (404, "Unknown")
+
+
+def test_a_journey_keeps_its_explanation_under_the_table_of_its_time(told):
+    dearer = small_city(1, "alder", [(OPENING_US, FOREVER_US, 700)], kilometres=(1.3, 2.2, 0.9), beneficiaries=(1, 2, 3))
+
+    async def story(house, client):
+        journey = next(journey for journey, *_ in await stored(house) if int(journey["host"]) == 1)
+        path = f"/v1/journeys/{journey['journey_id'].tobytes().hex()}/explanation"
+        before = (await client.get(path)).json()
+        data = pack_city(dearer)
+        async with house.engine.begin() as connection:
+            await keep_table(connection, sha256(data), data)
+        house.sequencer.stage_control(Control(EntryKind.TARIFF, TariffEntry(1, len(data), sha256(data)).to_bytes(), data))
+        await house.seal_windows()
+        assert (await client.get(path)).json() == before
+        return before["tables"]["city_table"] == sha256(data).hex()
+
+    assert told(story) is False
 
 
 def test_a_search_is_bounded_by_recorded_time(told):
