@@ -8,7 +8,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = ["fare_chain", "city_adapters", "settlement", "simulators"]
 STOREYS = [
-    *("core", "ports", "reports", "store", "sequencer", "intake", "clear_windows", "publishing", "quotes", "web", "house"),
+    *(
+        "core",
+        "ports",
+        "reports",
+        "store",
+        "sequencer",
+        "intake",
+        "clear_windows",
+        "publishing",
+        "quotes",
+        "import_taps",
+        "web",
+        "house",
+    ),
     "commands",
 ]
 """Inside settlement a room sees those before it."""
