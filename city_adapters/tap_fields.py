@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from city_adapters.service_day import EPOCH
 from city_adapters.tap_lines import BadField
-from fare_chain.hashing import sha256, tagged_hash
+from fare_chain.hashing import sha256, tagged_prefix
 from fare_chain.tap import Category, TapKind
 
 NO_AMOUNT = -1
@@ -97,7 +97,8 @@ class Pseudonyms:
 
     def __init__(self, salt: bytes) -> None:
         """Take the salt; whoever has it can try all card numbers, and nobody else can."""
-        self._salt = sha256(salt)
+        self._medium = tagged_prefix("import-medium", [sha256(salt)])
+        self._row = tagged_prefix("import-row", [sha256(salt)])
 
     def medium(self, field: str, text: str, issuer: int, *, may_be_one: bool = False) -> bytes:
         """The pseudonym of an issuer's card or account; 32 hexadecimal digits that may be one already are taken as they are."""
@@ -105,8 +106,12 @@ class Pseudonyms:
             raise BadField(field, f"{field} is blank: give the card or account, any text")
         if may_be_one and len(text) == 32 and _PSEUDONYM.fullmatch(text):
             return bytes.fromhex(text)
-        return tagged_hash("import-medium", [self._salt, issuer.to_bytes(2, "little"), sha256(text.encode())])[:16]
+        named = self._medium.copy()
+        named.update(issuer.to_bytes(2, "little") + sha256(text.encode()))
+        return named.digest()[:16]
 
     def digest(self, row: str) -> bytes:
         """What stands in the place of the rider code's hash: the hash of the row it came from."""
-        return tagged_hash("import-row", [self._salt, sha256(row.encode())])
+        hashed = self._row.copy()
+        hashed.update(sha256(row.encode()))
+        return hashed.digest()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import ClassVar, Protocol
 from zoneinfo import ZoneInfo
 
@@ -74,7 +75,7 @@ class _Columns:
     """The columns of a header: where each stands, and the text by which a row is known."""
 
     def __init__(self, header: list[str], needed: Sequence[str], recorded: str | None, *, spelled_as_is: bool) -> None:
-        names = [name.strip() if spelled_as_is else name.strip().lower() for name in header]
+        names = [name if spelled_as_is else name.lower() for name in header]
         lacking = [name for name in needed if name not in names]
         if lacking:
             raise Malformed(f"line 1 has the columns {', '.join(names)[:200]}; {', '.join(lacking)} must be there too")
@@ -122,13 +123,13 @@ class NumberedRows:
     def open(self, first: list[str]) -> bool:
         """Find the columns."""
         self._columns = _Columns(first, self.COLUMNS, self._settings.recorded_column, spelled_as_is=True)
-        self._places = [self._columns.at[name] for name in self.COLUMNS]
+        self._pick = itemgetter(*(self._columns.at[name] for name in self.COLUMNS))
         return True
 
     def read(self, number: int, fields: list[str]) -> TapValues | str:
         """Read one row."""
         self._columns.check(fields)
-        time, line, station, device, status, user, pay_type = (fields[at].strip() for at in self._places)
+        time, line, station, device, status, user, pay_type = self._pick(fields)
         settings, host = self._settings, self._host
         at_us = settings.moment("time", time, host.zone)
         kind = chosen("status", status, self._KINDS)
@@ -139,7 +140,7 @@ class NumberedRows:
         return (
             at_us, medium, settings.pseudonyms.digest(self._columns.identity(fields)),
             0, whole("deviceID", device, _U32), place.station, host.city, host.city, kind, _NORMAL, 0, 0, 0,
-            at_us if recorded is None else settings.moment(settings.recorded_column or "", fields[recorded].strip(), host.zone),
+            at_us if recorded is None else settings.moment(settings.recorded_column or "", fields[recorded], host.zone),
             NO_AMOUNT, number, 0,
         )  # fmt: skip
 
@@ -171,7 +172,7 @@ class CardRows:
         if len(fields) != self.FIELDS:
             expected = "card, date, time, line and station, mode, amount, discount flag"
             raise BadField("line", f"the row has {len(fields)} fields: give {self.FIELDS}, {expected}")
-        card, day, time, station, mode, amount, flag = (field.strip() for field in fields)
+        card, day, time, station, mode, amount, flag = fields
         if mode != self.METRO:
             return mode
         settings, host = self._settings, self._host
@@ -205,13 +206,13 @@ class PlainRows:
     def open(self, first: list[str]) -> bool:
         """Find the columns."""
         self._columns = _Columns(first, self.COLUMNS, self._settings.recorded_column, spelled_as_is=False)
-        self._places = [self._columns.at[name] for name in self.COLUMNS]
+        self._pick = itemgetter(*(self._columns.at[name] for name in self.COLUMNS))
         return True
 
     def read(self, number: int, fields: list[str]) -> TapValues | str:
         """Read one row."""
         self._columns.check(fields)
-        tapped_at, city, station, gate, kind, medium, issuer, category = (fields[at].strip() for at in self._places)
+        tapped_at, city, station, gate, kind, medium, issuer, category = self._pick(fields)
         settings = self._settings
         host = self._city("city", city)
         at_us = settings.moment("tapped_at", tapped_at, host.zone)
@@ -224,7 +225,7 @@ class PlainRows:
             settings.pseudonyms.digest(self._columns.identity(fields)),
             0, gate_number, place.station, host.city, payer, int(kind_of("kind", kind)), _NORMAL,
             category_of("category", category), 0, self._optional(fields, "entitlement", 255, absent=0),
-            at_us if recorded is None else settings.moment(settings.recorded_column or "", fields[recorded].strip(), host.zone),
+            at_us if recorded is None else settings.moment(settings.recorded_column or "", fields[recorded], host.zone),
             self._amount_fen(fields), number, 0,
         )  # fmt: skip
 
@@ -236,10 +237,10 @@ class PlainRows:
 
     def _optional(self, fields: list[str], name: str, most: int, *, absent: int) -> int:
         at = self._columns.at.get(name)
-        text = "" if at is None else fields[at].strip()
+        text = "" if at is None else fields[at]
         return whole(name, text, most) if text else absent
 
     def _amount_fen(self, fields: list[str]) -> int:
         at = self._columns.at.get("amount_yuan")
-        text = "" if at is None else fields[at].strip()
+        text = "" if at is None else fields[at]
         return yuan_as_fen("amount_yuan", text) if text else self._optional(fields, "amount_fen", _MOST_FEN, absent=NO_AMOUNT)

@@ -4,6 +4,7 @@ A line that cannot be read is handed on as a problem, and the next one is read. 
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ GBK = "gb18030"
 """GB2312 and GBK are parts of it."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SIXTEEN_BITS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE = re.compile(r"\s,|,\s|\"")
+"""Where fields may have blanks around them."""
 _SHOWN = {UTF_8: "UTF-8", GBK: "GB2312 or GBK"}
 
 
@@ -29,7 +32,7 @@ class BadField(Exception):
 
 
 class LogLine(NamedTuple):
-    """One line that is not blank: its number from 1, and its fields or what is wrong with it."""
+    """One line that is not blank: its number from 1, and its fields, without blanks around them, or what is wrong with it."""
 
     number: int
     fields: list[str] | BadField
@@ -89,9 +92,12 @@ def _fields(line: bytes, encodings: Sequence[str]) -> list[str] | BadField:
         return BadField(
             "line", f"byte {wrong.start} of the line is {line[wrong.start]:#04x}, which is not {expected}: save it as such"
         )
-    if '"' not in text:
-        return text.rstrip("\r").split(",")
-    try:
-        return next(csv.reader([text.rstrip("\r")], strict=True))
-    except csv.Error as wrong:
-        return BadField("line", f"its quotation marks do not match ({wrong}): correct or remove them")
+    text = text.strip()
+    if '"' in text:
+        try:
+            fields = next(csv.reader([text], strict=True))
+        except csv.Error as wrong:
+            return BadField("line", f"its quotation marks do not match ({wrong}): correct or remove them")
+    else:
+        fields = text.split(",")
+    return [field.strip() for field in fields] if _WIDE.search(text) else fields

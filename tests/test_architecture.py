@@ -27,7 +27,7 @@ STOREYS = [
 """Inside settlement a room sees those before it."""
 PURE = {
     *("base64", "binascii", "bisect", "collections", "csv", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq"),
-    *("ipaddress", "itertools", "json", "math", "re", "struct", "sys", "tomllib", "typing", "zoneinfo"),
+    *("ipaddress", "itertools", "json", "math", "operator", "re", "struct", "sys", "tomllib", "typing", "zoneinfo"),
     *FLOORS,
 }
 KEPT = {
