@@ -63,7 +63,11 @@ class RowReader(Protocol):
 
 
 def row_reader(form: FeedFormat, settings: FeedSettings) -> RowReader:
-    """Make the reader of a format."""
+    """Make the reader of a format; Malformed where the mapping leads to a station that no city has."""
+    known = {str(station.station_id).casefold() for city in settings.cities for station in city.stations}
+    for (station, _line), station_id in settings.mapping.stations.items():
+        if station_id.casefold() not in known:
+            raise Malformed(f"the mapping leads {station!r} to {station_id!r}, which no city's stations.csv has: correct it")
     if form is FeedFormat.CSV:
         return PlainRows(settings)
     if settings.host is None:

@@ -95,7 +95,7 @@ def _fields(line: bytes, encodings: Sequence[str]) -> list[str] | BadField:
     text = text.strip()
     if '"' in text:
         try:
-            fields = next(csv.reader([text], strict=True))
+            fields = next(csv.reader([text], skipinitialspace=True, strict=True))
         except csv.Error as wrong:
             return BadField("line", f"its quotation marks do not match ({wrong}): correct or remove them")
     else:

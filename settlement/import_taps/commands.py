@@ -35,7 +35,12 @@ def import_taps(
         Path | None, typer.Option(help="Secret bytes that media are hashed with; a new salt for this run without it")
     ] = None,
     journeys: Annotated[Path | None, typer.Option(help="Write one line a journey to this CSV file")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the sealed batches: a spool for each city")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the cities' spools, for the sealed batches; with --house alone, import-spools beside the keys"
+        ),
+    ] = None,
     house: Annotated[str | None, typer.Option(help="Send the batches to this house: http://127.0.0.1:8700")] = None,
     keys: Annotated[Path | None, typer.Option(help="Folder of the cities' <slug>-batch.key; fresh keys without it")] = None,
     members: Annotated[Path | None, typer.Option(help="Folder of all members' public keys (*.pub)")] = None,

@@ -28,6 +28,9 @@ from settlement.import_taps.report import ImportReport, Names
 from settlement.import_taps.sealing import minutes, seal_minute
 from settlement.import_taps.sending import send_all
 
+SPOOLS = "import-spools"
+"""Where batches for a house wait if nobody says where: beside the keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
@@ -56,7 +59,8 @@ def import_taps(blocks: Iterable[bytes], catalogue: Catalogue, plan: ImportPlan,
         if ring is not None and not log_keys(ring):
             raise Unknown("the members' folder has no key of the log (owner=0 use=LOG): without it no receipt can be checked")
         slugs = {int(city.number): str(city.slug) for city in catalogue.cities}
-        spools = plan.out or (work / "spools" if plan.house else None)
+        # The end of a chain must live as long as the key that signs it, or the next import would fork the chain.
+        spools = plan.out or (plan.keys.private / SPOOLS if plan.keys and plan.house else None)
         sealing = held.enter_context(signers(slugs, plan.keys, spools, until_us))
         logged = _told(read_feed(blocks, plan.form, plan.settings, report.tally), report.tally, plan.progress)
         _clear(logged, tables, sealing, report, plan, names, work)

@@ -26,7 +26,7 @@ async def _send_all(uplinks: list[Uplink], told: Callable[[int], None]) -> int:
                 if uplink.stuck:
                     raise Conflict(
                         f"{first - left} of {first} batches are sent, and no more pass: {uplink.stuck}; the others wait in "
-                        f"{uplink.spool.folder}. A city's chain goes on from its own spool: name the folder that has it with --out"
+                        f"{uplink.spool.folder}. A city's chain goes on from its own spool: name the folder with it by --out"
                     )
                 if task.done():
                     task.result()
