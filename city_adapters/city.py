@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from city_adapters.agreed_shares import AgreedShares, contradictory_shares
 from city_adapters.day_hours import DayType
 from city_adapters.findings import Finding, error, note, warning
 from city_adapters.gates_of_lines import LineGates, stray_gates
@@ -12,7 +13,7 @@ from city_adapters.network import Network, Station, contradictions
 from city_adapters.overrides import Overrides, contradictory_overrides
 from city_adapters.provenance import Provenance
 from city_adapters.service_day import ServiceDays
-from city_adapters.split_rule import SplitRule
+from city_adapters.split_rule import SplitRule, stray_lines
 from city_adapters.tariff import Tariff
 from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId
 
@@ -73,6 +74,17 @@ class City:
     calendar: tuple[CalendarDay, ...]
     remarks: tuple[str, ...]
     overrides: tuple[Overrides, ...] = ()
+    agreed: tuple[AgreedShares, ...] = ()
+
+    def tariff_at(self, at_us: int) -> Tariff | None:
+        """The tariff in force at a moment."""
+        return next((tariff for tariff in self.tariffs if tariff.validity.from_us <= at_us < tariff.validity.to_us), None)
+
+    def month_tiers_fen(self, at_us: int) -> list[int]:
+        """The spend from which each step of a rider's month counts, at a moment; none where the tariff has no month tiers."""
+        tariff = self.tariff_at(at_us)
+        tiers = tariff.month_tiers if tariff else None
+        return [tier.spent_fen for tier in tiers.tiers] if tiers else []
 
     @property
     def stations(self) -> tuple[Station, ...]:
@@ -97,6 +109,7 @@ def check(city: City) -> list[Finding]:
         stray_gates(city.gates, city.network),
         _days(city),
         amended,
+        _splits(city),
     )
     return [*contradictions(city.network), *(finding for findings in found for finding in findings)]
 
@@ -133,6 +146,13 @@ def _operators(city: City) -> Iterable[Finding]:
                 f"{line.line_id} is run by operator {line.operator}, which operators.csv does not have",
                 "add it or correct it",
             )
+
+
+def _splits(city: City) -> Iterable[Finding]:
+    for rule in city.splits:
+        yield from stray_lines(city.network, rule)
+    for agreed in city.agreed:
+        yield from contradictory_shares(city.network, [operator.number for operator in city.operators], agreed)
 
 
 def _charges(city: City) -> Iterable[Finding]:
@@ -197,6 +217,8 @@ def _values(city: City) -> Iterable[tuple[str, str, Provenance]]:
             yield tariff.file, f"discount {discount.name!r}", discount.provenance
     for rule in city.splits:
         yield rule.file, "the split rule", rule.provenance
+        if rule.station_weights:
+            yield rule.file, "what a split gives to entry and exit stations", rule.station_weights.provenance
     for operator in city.operators:
         yield "operators.csv", f"{operator.name_en} as a beneficiary", operator.provenance
 
@@ -204,7 +226,9 @@ def _values(city: City) -> Iterable[tuple[str, str, Provenance]]:
 def _counts(city: City) -> Iterable[tuple[str, str, int, int]]:
     """The values that come by the hundred: file, what they are, how many are unconfirmed, of how many."""
     network = city.network
+    agreed = [(table.file, "agreed shares", [row.provenance.confidence for row in table.rows]) for table in city.agreed]
     for file, what, values in (
+        *agreed,
         ("stations.csv", "English names", [station.name_en_confidence for station in network.stations]),
         ("stations.csv", "station positions", [station.position.confidence for station in network.stations]),
         ("lines.csv", "operators of lines", [line.operator_confidence for line in network.lines]),

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
+from city_adapters.agreed_shares import SHARE_COLUMNS, AgreedShares, read_agreed_share
 from city_adapters.agreement import Agreement, read_agreement
 from city_adapters.city import BENEFICIARIES, CalendarDay, City, Example, Operator, check, unconfirmed
 from city_adapters.day_hours import DayType
@@ -30,7 +31,7 @@ FILES = {
     "city.toml",
     *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples", "gates", "calendar")),
 }
-DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv")
+DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv", "shares-*.csv")
 SOURCED = ("confidence", "as_of")
 STATION_COLUMNS = ("number", "station_id", "name_zh", "name_en", "name_en_confidence", "lon", "lat", *SOURCED)
 LINE_COLUMNS = ("line_id", "name_zh", "name_en", "kind", "colour", "operator", "operator_confidence", *SOURCED)
@@ -80,6 +81,7 @@ def read_city(folder: Path) -> tuple[City | None, list[Finding]]:
         calendar=_optional_rows(folder / "calendar.csv", DAY_COLUMNS, _calendar_day, findings),
         remarks=head.texts("unconfirmed") if head.has("unconfirmed") else (),
         overrides=_overrides(folder, days, tariffs, findings),
+        agreed=_agreed(folder, days, findings),
     )
     ridership.done()
     head.done()
@@ -254,27 +256,37 @@ def _dated(
 
 
 def _overrides(folder: Path, days: ServiceDays, tariffs: Sequence[Tariff], findings: list[Finding]) -> tuple[Overrides, ...]:
-    """Read the versions `overrides-<date>.csv` of a folder, each named for its first service day."""
-    paths = sorted(folder.glob("overrides-*.csv"))
-    dates = [Dates(path.name, day, None) for path in paths if (day := _named_day(path, findings))]
-    validities, clashes = follow(dates, days)
-    findings += clashes
+    """Read the versions `overrides-<date>.csv` of a folder."""
     return tuple(
         Overrides(
-            path.name,
-            bounded(path.name, validities[path.name], tariffs, findings),
-            _rows(path, OVERRIDE_COLUMNS, read_override, findings),
+            path.name, bounded(path.name, validity, tariffs, findings), _rows(path, OVERRIDE_COLUMNS, read_override, findings)
         )
-        for path in paths
-        if path.name in validities
+        for path, validity in _dated_tables(folder, "overrides", days, findings)
     )
 
 
-def _named_day(path: Path, findings: list[Finding]) -> date | None:
+def _agreed(folder: Path, days: ServiceDays, findings: list[Finding]) -> tuple[AgreedShares, ...]:
+    """Read the versions `shares-<date>.csv` of a folder."""
+    return tuple(
+        AgreedShares(path.name, validity, _rows(path, SHARE_COLUMNS, read_agreed_share, findings))
+        for path, validity in _dated_tables(folder, "shares", days, findings)
+    )
+
+
+def _dated_tables(folder: Path, name: str, days: ServiceDays, findings: list[Finding]) -> list[tuple[Path, Validity]]:
+    """Find the versions `<name>-<date>.csv` of a folder, each named for its first service day and in force until the next."""
+    paths = sorted(folder.glob(f"{name}-*.csv"))
+    dates = [Dates(path.name, day, None) for path in paths if (day := _named_day(path, name, findings))]
+    validities, clashes = follow(dates, days)
+    findings += clashes
+    return [(path, validities[path.name]) for path in paths if path.name in validities]
+
+
+def _named_day(path: Path, name: str, findings: list[Finding]) -> date | None:
     try:
-        return date.fromisoformat(path.stem.removeprefix("overrides-"))
+        return date.fromisoformat(path.stem.removeprefix(f"{name}-"))
     except ValueError:
-        findings.append(error(path.name, "its name does not say a day", "name it overrides-YYYY-MM-DD.csv for its first day"))
+        findings.append(error(path.name, "its name does not say a day", f"name it {name}-YYYY-MM-DD.csv for its first day"))
         return None
 
 

@@ -114,4 +114,5 @@ def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) 
         house=house,
         clock=lambda: time.time_ns() // 1000,
         passages=catalogue.passages(city),
+        markers=any(split.markers for split in city.splits),
     )

@@ -7,6 +7,7 @@ A caller uses the values only when no error was found.
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 from typing import TypeVar
 
 from city_adapters.findings import Finding, error
@@ -76,6 +77,27 @@ class Fields:
                 return int(before + after)
         return self._refuse(name, value, "a decimal with three places, as 121.381", 0)
 
+    def decimal(self, name: str, places: int) -> int:
+        """Read a plain decimal of a row, as 0.25, as whole parts of so many places."""
+        value = self._take(name)
+        if isinstance(value, str):
+            before, _, after = value.partition(".")
+            if before and len(before + after) <= places + 3 and len(after) <= places and _are_digits(before + after):
+                return int(before + after.ljust(places, "0"))
+        return self._refuse(name, value, f"a decimal of at most {places} places, as 0.25", 0)
+
+    def ratio(self, name: str) -> Fraction:
+        """Read a number above zero exactly as it is written: 0.2, 3, or a text as "1/3"."""
+        value = self._take(name)
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            try:
+                exact = Fraction(str(value))
+            except (ValueError, ZeroDivisionError):
+                exact = Fraction(0)
+            if exact > 0 and max(exact.numerator, exact.denominator) <= MOST:
+                return exact
+        return self._refuse(name, value, 'a number above zero, as 0.2 or "1/3"', Fraction(1))
+
     def day(self, name: str) -> date:
         """Read a date: a TOML date, or YYYY-MM-DD in a row."""
         value = self._take(name)
@@ -125,6 +147,13 @@ class Fields:
             return tuple(value)
         return self._refuse(name, value, "a list of different texts", ())
 
+    def wholes(self, name: str, least: int = 0, most: int = MOST) -> tuple[int, ...]:
+        """Read a list of whole numbers, at least one."""
+        value = self._take(name)
+        if isinstance(value, list) and value and all(type(item) is int and least <= item <= most for item in value):
+            return tuple(value)
+        return self._refuse(name, value, f"a list of whole numbers from {least} to {most}", ())
+
     def table(self, name: str) -> "Fields":
         """Read a table inside this one."""
         value = self._take(name)
@@ -164,3 +193,7 @@ class Fields:
     def _refuse(self, name: str, found: object, expected: str, stand_in: Value) -> Value:
         self.wrong(name, "is missing" if found is None else f"is {found!r}", f"give {expected}")
         return stand_in
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from city_adapters.agreed_shares import AgreedShares
 from city_adapters.agreement import Agreement
 from city_adapters.city import City
 from city_adapters.day_hours import DayType
@@ -27,6 +28,7 @@ from city_adapters.tables import (
     CityTable,
     Concession,
     GateArea,
+    Period,
     RideTerms,
     TariffVersion,
     Walk,
@@ -107,17 +109,19 @@ class _InForce(NamedTuple):
     tariff: Tariff
     split: SplitRule
     overrides: Overrides | None
+    agreed: AgreedShares | None
     stretch: Validity
 
 
 def _stretches(city: City) -> Iterator[_InForce]:
     """The stretches of time between two changes of any dated file, with what is in force."""
-    dated: Sequence[Dated] = [*city.tariffs, *city.splits, *city.overrides]
+    dated: Sequence[Dated] = [*city.tariffs, *city.splits, *city.overrides, *city.agreed]
     edges = sorted({edge for one in dated for edge in (one.validity.from_us, one.validity.to_us)})
     for begin, end in pairwise(edges):
         tariff, split = _in_force(city.tariffs, begin), _in_force(city.splits, begin)
         if tariff is not None and split is not None:
-            yield _InForce(tariff, split, _in_force(city.overrides, begin), Validity(begin, end))
+            amended, agreed = _in_force(city.overrides, begin), _in_force(city.agreed, begin)
+            yield _InForce(tariff, split, amended, agreed, Validity(begin, end))
 
 
 def _in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
@@ -125,41 +129,48 @@ def _in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
 
 
 def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> TariffVersion:
-    tariff, split, overrides, stretch = in_force
-    pairs = _with_areas(city, operators, areas, tariff, split)
-    if overrides is not None:
-        _override(pairs.fare_fen, city, areas, tariff, overrides)
+    tariff, split, stretch = in_force.tariff, in_force.split, in_force.stretch
+    pairs = _with_areas(city, operators, areas, in_force)
+    if in_force.overrides is not None:
+        _override(pairs.fare_fen, city, areas, tariff, in_force.overrides)
+    sets = [pairs.weights, *pairs.period_weights]
+    if split.markers:
+        sets.append(pairs.marked_metres)
     return TariffVersion(
         valid_from_us=stretch.from_us,
         valid_to_us=stretch.to_us,
         name=tariff.name,
         fare_fen=narrow(pairs.fare_fen),
         distance_m=narrow(pairs.distance_m),
-        weights=stacked([narrow(pairs.weights)]),
-        marker_set=NO_SET,
+        weights=stacked([narrow(weights) for weights in sets]),
+        periods=tuple(
+            Period(hours.days, hours.from_min, hours.to_min, number)
+            for number, period in enumerate(split.periods, 1)
+            for hours in period.hours
+        ),
+        marker_set=len(sets) - 1 if split.markers else NO_SET,
         terms=_terms(tariff, pairs.fare_fen[: len(city.stations), : len(city.stations)]),
         concessions=tuple(row for discount in tariff.discounts for row in _concessions(discount)),
     )
 
 
-def _with_areas(
-    city: City, operators: tuple[int, ...], areas: Sequence[GateArea], tariff: Tariff, split: SplitRule
-) -> StationPairs:
+def _with_areas(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> StationPairs:
     """Price rows of gate areas as their stations, but those of one charge among each other by that charge alone."""
-    stations = station_pairs(city.network, operators, tariff, split)
+    tariff, split, agreed = in_force.tariff, in_force.split, in_force.agreed
+    stations = station_pairs(city.network, operators, tariff, split, agreed)
     row_of = np.array([*range(len(city.stations)), *(area.station_row for area in areas)], dtype=np.int64)
     pairs = _taken(stations, row_of)
     for charge in tariff.charges:
         own = [len(city.stations) + at for at, area in enumerate(areas) if area.line_id in charge.lines]
-        if not own:
-            continue
-        alone = _taken(charge_pairs(city.network, operators, tariff, split, charge), row_of[own])
-        priced = np.ix_(own, own)
-        for held, new in zip(
-            (pairs.fare_fen, pairs.distance_m, pairs.weights), (alone.fare_fen, alone.distance_m, alone.weights), strict=True
-        ):
-            held[priced] = new
+        if own:
+            alone = _taken(charge_pairs(city.network, operators, tariff, split, charge, agreed), row_of[own])
+            for held, new in zip(_matrices(pairs), _matrices(alone), strict=True):
+                held[np.ix_(own, own)] = new
     return pairs
+
+
+def _matrices(pairs: StationPairs) -> tuple[Int64s, ...]:
+    return pairs.fare_fen, pairs.distance_m, pairs.weights, *pairs.period_weights, pairs.marked_metres
 
 
 def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: Tariff, overrides: Overrides) -> None:
@@ -186,8 +197,9 @@ def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: T
 
 
 def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:
-    both = np.ix_(rows, rows)
-    return StationPairs(pairs.fare_fen[both], pairs.distance_m[both], pairs.weights[both])
+    """The pairs of these rows, each as an array of its own."""
+    fare_fen, distance_m, weights, *of_periods, metres = (matrix[np.ix_(rows, rows)] for matrix in _matrices(pairs))
+    return StationPairs(fare_fen, distance_m, weights, tuple(of_periods), metres)
 
 
 def _gate_areas(city: City) -> tuple[GateArea, ...]:

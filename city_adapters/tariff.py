@@ -141,6 +141,11 @@ class Tariff:
     discounts: tuple[Discount, ...]
     provenance: Provenance
 
+    @property
+    def month_tiers(self) -> Discount | None:
+        """The discount whose tiers are steps of a rider's month, if the tariff has one."""
+        return next((discount for discount in self.discounts if discount.needs_step), None)
+
 
 def read_tariff(fields: Fields, validity: Validity) -> Tariff:
     """Read a tariff file whose dates were read before; what is wrong becomes findings of `fields`."""

@@ -26,7 +26,20 @@ STOREYS = [
 ]
 """Inside settlement a room sees those before it."""
 PURE = {
-    *("base64", "binascii", "bisect", "collections", "csv", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq"),
+    *(
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "csv",
+        "dataclasses",
+        "datetime",
+        "enum",
+        "fractions",
+        "functools",
+        "hashlib",
+        "heapq",
+    ),
     *("ipaddress", "itertools", "json", "math", "operator", "re", "struct", "sys", "tomllib", "typing", "zoneinfo"),
     *FLOORS,
 }

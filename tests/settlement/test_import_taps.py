@@ -231,6 +231,17 @@ def test_a_tap_that_came_in_long_before_it_was_made_is_from_the_future(run):
     assert told["exceptions"] == {"FROM_FUTURE": 1}
 
 
+def test_a_last_ride_that_might_have_gone_on_is_in_the_positions(run, catalogue):
+    """It is cleared only once no transfer can follow, after the log's last minute."""
+    table = catalogue.table("shanghai")
+    out = table.station_ids[table.walks[0].from_row]
+    told, _journeys = run(
+        text([row("08:00:00", "SHA-xinzhuang", "entry", "a", issuer="suzhou"), row("08:40:00", out, "exit", "a", issuer="suzhou")])
+    )
+    assert told["journeys"] == 1
+    assert told["positions"]["suzhou"] < 0 < told["positions"]["shanghai"]
+
+
 @st.composite
 def logs(draw):
     """Rows of a few riders at a few stations, in an order, and the same rows in another."""
