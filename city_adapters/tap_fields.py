@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from city_adapters.service_day import EPOCH
@@ -16,6 +17,8 @@ NO_AMOUNT = -1
 EARLIEST_US = 946_684_800 * 1_000_000
 """2000-01-01: no gate of a log that we read is older."""
 _LONGEST_AMOUNT = 9
+_REMEMBERED = 65_536
+"""Texts whose meaning is remembered: rows of one second, of one device."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
 _PSEUDONYM = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -37,6 +40,7 @@ _CATEGORIES = {name: int(category) for category in Category for name in (categor
 def moment_reader(before_us: int) -> Callable[[str, str, ZoneInfo], int]:
     """Make a reader of moments before `before_us`, in microseconds: of a field, its text, and the zone of a text without offset."""
 
+    @lru_cache(_REMEMBERED)
     def read(field: str, text: str, zone: ZoneInfo) -> int:
         try:
             at = datetime.fromisoformat(text) if _MOMENT.fullmatch(text) else None
@@ -53,6 +57,7 @@ def moment_reader(before_us: int) -> Callable[[str, str, ZoneInfo], int]:
     return read
 
 
+@lru_cache(_REMEMBERED)
 def whole(field: str, text: str, most: int) -> int:
     """Read a whole number from 0 to `most`."""
     if text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= most:

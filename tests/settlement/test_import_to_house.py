@@ -78,6 +78,9 @@ def test_an_import_reaches_a_house_and_the_next_goes_on_from_its_spool(house, tm
             assert time.monotonic() < deadline, status
             time.sleep(0.1)
         assert status["taps"] == 2 * taken
+    verified = subprocess.run([*PROGRAM, "verify", house, "--json"], capture_output=True, text=True, check=False)
+    told = json.loads(verified.stdout)
+    assert (told["verified"], told["batches"], told["taps"]) == (True, 80, 80), "batches without codes verify"
     assert len(list((tmp_path / "keys" / "import-spools" / "shanghai").glob("*.sent"))) == 80
     forked = send("2026-03-03", "--out", tmp_path / "elsewhere")
     assert forked.returncode == 1

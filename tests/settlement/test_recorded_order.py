@@ -1,4 +1,4 @@
-"""A log's taps put into order and counted gate by gate: like the plainest code, in whatever pieces they come, in memory or on disk."""
+"""A log's taps in order and counted gate by gate: as the plainest code does it, in whatever pieces they come, on disk or not."""
 
 import numpy as np
 import pytest
