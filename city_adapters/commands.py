@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 CityFolder = Annotated[Path, typer.Argument(help="A city's folder")]
 
 
+CitiesFolder = Annotated[
+    Path | None, typer.Option("--cities", help="Folder that holds cities/ and agreements/; the packaged ones without it")
+]
 CacheFolder = Annotated[
     Path | None,
     typer.Option("--cache", envvar="FARE_CHAIN_CACHE", help="Folder for compiled tables; .cache/fare-chain at home without it"),
@@ -40,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
     city = typer.Typer(no_args_is_help=True, help="Run a city's gates; look through a city's folder.")
     city.command("gate")(city_gate)
     city.command("lint")(city_lint)
+    city.command("import-gtfs")(city_import_gtfs)
     city.command("calibrate")(city_calibrate)
     city.command("load-fares")(city_load_fares)
     app.add_typer(city, name="city")
@@ -52,6 +56,7 @@ def city_gate(
     keys: Annotated[Path, typer.Option(help="Folder of this city's private key <slug>-batch.key")],
     data: Annotated[Path, typer.Option(help="Folder of this city's spool")],
     port: Annotated[int, typer.Option(help="Where gates post their scans")],
+    cities: CitiesFolder = None,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     public: Annotated[bool, typer.Option("--public", help="Allow an address that other machines reach")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when the process of this number is gone")] = None,
@@ -64,29 +69,76 @@ def city_gate(
 
     check_address(host, public=public)
     log_as_lines()
-    adapter = _open_adapter(city, house, members, keys, data)
+    adapter = _open_adapter(city, cities, house, members, keys, data)
     serve(make_gate_app(adapter), host=host, port=port, parent=parent)
 
 
 def city_lint(
-    folder: Annotated[Path, typer.Argument(help="A city's folder")],
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of cities")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each folder")] = False,
 ) -> None:
-    """Say what is wrong with a city's folder, what is worth a look, and what nobody has confirmed; exit 1 on an error."""
+    """Say what is wrong with cities' folders, what is worth a look, and what nobody has confirmed; exit 1 on an error."""
     from city_adapters.city_files import lint
-    from city_adapters.findings import errors
+    from city_adapters.findings import errors, in_order
 
-    findings = lint(folder)
-    if as_json:
-        rows = [
-            {"file": one.file, "line": one.line, "severity": one.severity, "message": one.message, "remedy": one.remedy}
-            for one in findings
-        ]
-        print(json.dumps({"folder": str(folder), "errors": len(errors(findings)), "findings": rows}, ensure_ascii=False))
-    else:
-        print("\n".join([*map(str, findings), f"{folder}: {len(findings)} findings, {len(errors(findings))} errors"]))
-    if errors(findings):
+    failed = False
+    for folder in folders:
+        findings = in_order(lint(folder))
+        count = len(errors(findings))
+        if as_json:
+            rows = [finding.to_json() for finding in findings]
+            print(json.dumps({"folder": str(folder), "errors": count, "findings": rows}, ensure_ascii=False))
+        else:
+            told = [f"{len(findings)} findings" if len(findings) != 1 else "1 finding", f"{count} error" + "s" * (count != 1)]
+            print("\n".join([*map(str, findings), f"{folder}: {', '.join(told)}"]))
+        failed |= count > 0
+    if failed:
         sys.exit(1)
+
+
+def city_import_gtfs(
+    feed: Annotated[Path, typer.Argument(metavar="FEED.zip", help="A GTFS feed, as it was published")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not be there yet")],
+    number: Annotated[int, typer.Option(help="The city's member number, fixed for ever")],
+    code: Annotated[str, typer.Option(help="Three capital letters, as the ids of its stations will begin")],
+    slug: Annotated[str, typer.Option(help="The city's name in ids: the folder's name")],
+    name_zh: Annotated[str | None, typer.Option(help="Its Chinese name; the slug without it")] = None,
+    name_en: Annotated[str | None, typer.Option(help="Its English name; the slug without it")] = None,
+    agency: Annotated[str | None, typer.Option(help="Take the routes of this agency_id alone")] = None,
+    route_type: Annotated[str | None, typer.Option(help="Take these route types alone: 1,2; all on rails without it")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of the feed; its feed_start_date without it")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output")] = False,
+) -> None:
+    """Build a city's folder from a GTFS feed, and say what of the feed it does not carry; exit 1 on an error."""
+    from city_adapters.findings import in_order
+    from city_adapters.gtfs.city_import import Asked
+    from city_adapters.gtfs_archive import import_archive
+
+    name = slug.capitalize()
+    types = tuple(map(_whole, route_type.split(","))) if route_type else None
+    asked = Asked(number, code, slug, name_zh or name, name_en or name, agency, types, as_of.date() if as_of else None)
+    done = import_archive(feed, folder, asked)
+    in_feed, in_folder = in_order(done.imported.findings), in_order(done.lint)
+    if as_json:
+        told = {"folder": str(folder), "written": done.written, **done.imported.counts}
+        found = {"feed": [one.to_json() for one in in_feed], "findings": [one.to_json() for one in in_folder]}
+        print(json.dumps({**told, **found}, ensure_ascii=False))
+    else:
+        print("\n".join([*map(str, in_feed), *(f"{folder.name}/{one}" for one in in_folder)]))
+        counted = ", ".join(f"{count} {name}" for name, count in done.imported.counts.items())
+        print(f"{folder}: {counted}" if done.written else f"{folder} is not written: correct the errors first")
+    if done.failed:
+        sys.exit(1)
+
+
+def _whole(text: str) -> int:
+    from fare_chain.errors import Malformed
+
+    if not (text.strip().isascii() and text.strip().isdigit()):
+        raise Malformed(f"{text!r} is no route type: give whole numbers with commas between, as 0,1,2")
+    return int(text)
 
 
 def city_calibrate(
@@ -184,7 +236,7 @@ def _print_problems(problems: "Sequence[RowProblem]") -> None:
         print(f"  and {len(problems) - 20} more: --json lists all")
 
 
-def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) -> "Adapter":
+def _open_adapter(name: str, cities: Path | None, house: str, members: Path, keys: Path, data: Path) -> "Adapter":
     """Everything that a city's gates need, from the folders that hold it."""
     import time
 
@@ -196,7 +248,7 @@ def _open_adapter(name: str, house: str, members: Path, keys: Path, data: Path) 
     from fare_chain.key_files import read_public_folder, read_signing_key
     from fare_chain.keys import KeyUse
 
-    catalogue = load_catalogue()
+    catalogue = load_catalogue(cities)
     city = catalogue.city(name)
     ring = read_public_folder(members)
     if not log_keys(ring):

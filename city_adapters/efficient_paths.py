@@ -1,7 +1,8 @@
 """Least costs from each origin, and the steps that lead away from it: a path of such steps alone is *efficient*.
 
-A step is efficient where the least cost of coming to its end is above that of coming to its beginning, its ride and its change
-each by itself. So every efficient path goes through nodes of rising least cost, and one pass in that order serves all of them.
+A step is efficient where the least cost of the platform it leads to is above that of the platform it begins at, for its ride and
+for its change each by itself. So every efficient path goes through platforms of rising least cost, and one pass in that order
+serves all of them.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ FAR_MS = 2**40
 class EfficientPaths:
     """The steps of a graph that lead away from each origin; axes begin with the place of the origin in `origins`.
 
-    `least_ms` is the least cost of each node, `ends_ms` that of leaving at each row, FAR_MS where there is none. `entering` lists
+    `least_ms` is the least cost of each node's platform; `ends_ms` is what costs of leaving at each row are counted from, no more
+    than that of any efficient path, FAR_MS where there is none. `entering` lists
     the steps into each node and `ending` the leavings at each row, padded with one that is nobody's and never efficient: the last
     column of `steps` and of `leavings`.
     """
@@ -39,7 +41,12 @@ class EfficientPaths:
 
 def efficient_paths(graph: RideGraph, origins: Int64s) -> EfficientPaths:
     """Find least costs and efficient steps from some rows; rows without a boarding reach nothing."""
-    least_ms = _least_costs(graph, origins)
+    moves = graph.moves
+    at_platforms = _least_costs(graph, origins, np.ones(len(moves.tail), dtype=bool))
+    for place in np.flatnonzero(np.isin(origins, moves.walked_from)).tolist():
+        # Nobody enters a station to walk out of it again.
+        at_platforms[place] = _least_costs(graph, origins[place : place + 1], moves.walked_from != origins[place])[0]
+    least_ms = at_platforms[:, graph.platform]
     steps, leavings = (_efficient(least_ms, way) for way in (graph.steps, graph.leavings))
     entering = _padded(graph.steps.head, len(graph.nodes))
     ending = _padded(graph.leavings.row, graph.stations)
@@ -48,15 +55,16 @@ def efficient_paths(graph: RideGraph, origins: Int64s) -> EfficientPaths:
     return EfficientPaths(graph, origins, least_ms, ends_ms, steps, leavings, entering, ending)
 
 
-def _least_costs(graph: RideGraph, origins: Int64s) -> Int64s:
+def _least_costs(graph: RideGraph, origins: Int64s, allowed: Flags) -> Int64s:
     from scipy.sparse import coo_array  # noqa: PLC0415 - as in `paths`: a gate starts without it
     from scipy.sparse.csgraph import dijkstra  # noqa: PLC0415
 
-    count = len(graph.nodes)
-    # One node more for each station, from which riders board at a cost of 1, as a sparse graph knows no zero; it is taken off.
-    tails = np.concatenate([graph.steps.tail, count + graph.boardings[:, 0]])
-    heads = np.concatenate([graph.steps.head, graph.boardings[:, 1]])
-    cost = np.concatenate([graph.steps.cost_ms, np.ones(len(graph.boardings), dtype=np.int64)])
+    moves = graph.moves
+    count = int(graph.platform.max(initial=-1)) + 1
+    # One place more for each station, from which riders board at a cost of 1, as a sparse graph knows no zero; it is taken off.
+    tails = np.concatenate([moves.tail[allowed], count + graph.boardings[:, 0]])
+    heads = np.concatenate([moves.head[allowed], graph.platform[graph.boardings[:, 1]]])
+    cost = np.concatenate([moves.cost_ms[allowed], np.ones(len(graph.boardings), dtype=np.int64)])
     cheapest_first = np.lexsort((cost, heads, tails))
     tails, heads, cost = tails[cheapest_first], heads[cheapest_first], cost[cheapest_first]
     first = np.ones(len(tails), dtype=bool)

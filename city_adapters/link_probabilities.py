@@ -28,7 +28,7 @@ def logit_weights(dearer_ms: Int64s, theta_per_min: Fraction) -> Floats:
 def weights_and_metres(paths: EfficientPaths, theta_per_min: Fraction) -> tuple[Floats, Floats]:
     """Sum over all efficient paths that leave at each row: their weights (o, n), and weights times metres (o, n, k).
 
-    A path's weight is exp(-theta * (its cost - the least cost of the pair)).
+    A path's weight is exp(-theta * (its cost - `ends_ms` of the pair)).
     """
     at_nodes = _weights_at_nodes(paths, theta_per_min)
     graph = paths.graph

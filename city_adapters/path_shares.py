@@ -87,11 +87,16 @@ def metres_by_operator(listed: ListedPaths, hops: Hops) -> Int64s:
 
 def _path_sizes(paths: Grouped, hops: Hops) -> Floats:
     """How much of each path is its own: 1 where no other path of its pair uses any of its stretches."""
-    stretch = np.append(hops.stretch, -1)[paths.listed.hops]
-    metres = np.append(hops.metres, 0)[paths.listed.hops]
-    count = int(hops.stretch.max(initial=0)) + 1
-    key = np.where(stretch >= 0, paths.pair[:, None] * count + stretch, len(paths.first) * count)
+    sizes = np.ones(len(paths.pair))
+    several = np.bincount(paths.pair) > 1
+    beside = several[paths.pair]
+    hop = paths.listed.hops[beside]
+    hop = hop[:, (hop >= 0).any(axis=0)]
+    pair = (np.cumsum(several) - 1)[paths.pair[beside]]
+    stretch, metres = np.append(hops.stretch, -1)[hop], np.append(hops.metres, 0)[hop]
+    count = int(hops.stretch.max(initial=0)) + 2
+    key = pair[:, None] * count + stretch + 1  # place 0 of each pair counts what is padded
     used = np.bincount(key.ravel())[key]
     own = (metres * COMMON // used).sum(axis=1)
-    sizes: Floats = own / (metres.sum(axis=1) * COMMON).astype(np.float64)
+    sizes[beside] = own / (metres.sum(axis=1) * COMMON).astype(np.float64)
     return sizes

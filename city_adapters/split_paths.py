@@ -108,7 +108,7 @@ def _of_all(paths: EfficientPaths, listed: ListedPaths, terms: SplitTerms, end: 
     """The logit's weights of listed paths, and behind them that of all other efficient paths together."""
     assert terms.theta_per_min is not None, "a logit has its theta"
     total = float(weights_and_metres(paths, terms.theta_per_min)[0][0, end])
-    weights = logit_weights(listed.cost_ms - listed.cost_ms[:1], terms.theta_per_min)
+    weights = logit_weights(listed.cost_ms - paths.ends_ms[0, end], terms.theta_per_min)
     return np.append(weights, max(0.0, total - sum(weights.tolist())))
 
 

@@ -16,6 +16,7 @@ from city_adapters.discount import PERCENT_PPM, Discount
 from city_adapters.network import TransferKind
 from city_adapters.overrides import Overrides
 from city_adapters.paths import Int64s
+from city_adapters.service_day import YEARS
 from city_adapters.split_rule import SplitRule
 from city_adapters.station_pairs import StationPairs, charge_pairs, narrow, station_pairs
 from city_adapters.table_packing import stacked
@@ -230,15 +231,9 @@ def _concessions(discount: Discount) -> Iterator[Concession]:
 
 def _calendar(city: City) -> Calendar:
     """The city's hours as whole numbers; Malformed for a zone that moves its clocks, whose hours no single offset tells."""
-    zone = ZoneInfo(city.days.time_zone)
-    offsets = {
-        zone.utcoffset(datetime(year, month, 1, 12, tzinfo=UTC).replace(tzinfo=None))
-        for year in range(2015, 2040)
-        for month in (1, 7)
-    }
-    if len(offsets) != 1 or None in offsets:
+    if city.days.moves_its_clocks:
         raise Malformed(f"{city.slug}: {city.days.time_zone} moves its clocks; hours of such a city cannot be told yet")
-    offset = next(iter(offsets)) or timedelta()
+    offset = datetime(YEARS[0], 1, 1, 12, tzinfo=ZoneInfo(city.days.time_zone)).utcoffset() or timedelta()
     days = sorted(((day.date - _EPOCH.date()).days, list(DayType).index(day.day)) for day in city.calendar)
     return Calendar(offset // timedelta(seconds=1), city.days.starts_at_hour * 3600, tuple(days))
 

@@ -1,6 +1,6 @@
 """One dated version of what a city charges: bands by distance, a flat fare, or a rate per kilometre, each for its own lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -202,8 +202,12 @@ def _bands(fields: Fields) -> Bands:
     fare_fen = tuple(_fen(band, "fare_fen", least=1) for band in bands)
     for band in bands:
         band.done()
-    if not (_rises(up_to_m) and _rises(fare_fen)):
-        fields.wrong("bands", "do not rise", "give bands of strictly rising up_to_m and fare_fen")
+    for name, values in (("up_to_m", up_to_m), ("fare_fen", fare_fen)):
+        for at, (before, value) in enumerate(pairwise(values), 1):
+            if value <= before:
+                fields.wrong(
+                    f"bands[{at}].{name}", f"is {value} after {before}", "give bands of strictly rising up_to_m and fare_fen"
+                )
     return Bands(up_to_m, fare_fen, fields.whole("step_m", least=1), _fen(fields, "step_fen", least=1))
 
 
@@ -245,7 +249,3 @@ def _ride_time(fields: Fields) -> RideTime:
 
 def _fen(fields: Fields, name: str, least: int) -> Fen:
     return Fen(fields.whole(name, least=least, most=MOST_FEN))
-
-
-def _rises(values: Sequence[int]) -> bool:
-    return all(before < after for before, after in pairwise(values))

@@ -13,21 +13,9 @@ STOREYS = [
 ]
 """Inside settlement a room sees those before it."""
 PURE = {
-    *(
-        "base64",
-        "binascii",
-        "bisect",
-        "collections",
-        "csv",
-        "dataclasses",
-        "datetime",
-        "enum",
-        "fractions",
-        "functools",
-        "hashlib",
-        "heapq",
-    ),
-    *("ipaddress", "itertools", "json", "math", "re", "struct", "sys", "tomllib", "typing", "zoneinfo"),
+    *("base64", "binascii", "bisect", "collections", "csv", "dataclasses", "datetime", "enum", "fractions", "functools"),
+    *("hashlib", "heapq", "ipaddress", "itertools", "json", "math", "re", "statistics", "struct", "sys", "tomllib", "typing"),
+    *("unicodedata", "zoneinfo"),
     *FLOORS,
 }
 KEPT = {
@@ -56,6 +44,7 @@ DOORS = {
         "refused",
         "city_files",
         "catalogue",
+        "gtfs_archive",
         "table_cache",
     ),
 }
