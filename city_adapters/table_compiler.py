@@ -75,12 +75,7 @@ def compile_city(city: City) -> CityTable:
         beneficiaries=operators,
         versions=tuple(_version(city, operators, areas, in_force) for in_force in _stretches(city)),
         gate_areas=areas,
-        walks=tuple(
-            Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
-            for change in city.network.transfers
-            if change.kind is TransferKind.EXIT_AND_REENTER and change.joins_fares and change.time_limit_min
-            for one, other in ((change.from_id, change.to_id), (change.to_id, change.from_id))
-        ),
+        walks=_walks(city),
         borders=tuple(
             Border(rows[change.from_id], change.to_id, change.time_limit_min * MINUTE_US)
             for change in city.network.transfers
@@ -88,6 +83,18 @@ def compile_city(city: City) -> CityTable:
         ),
         calendar=_calendar(city),
     )
+
+
+def _walks(city: City) -> tuple[Walk, ...]:
+    """List the virtual transfers, both ways, once for each two stations however many lines they join."""
+    rows = city.network.rows
+    walks = (
+        Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
+        for change in city.network.transfers
+        if change.kind is TransferKind.EXIT_AND_REENTER and change.joins_fares and change.time_limit_min
+        for one, other in ((change.from_id, change.to_id), (change.to_id, change.from_id))
+    )
+    return tuple(dict.fromkeys(walks))
 
 
 def compile_agreement(agreement: Agreement, members: dict[str, int]) -> AgreementTable:
