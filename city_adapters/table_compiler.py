@@ -85,18 +85,6 @@ def compile_city(city: City) -> CityTable:
     )
 
 
-def _walks(city: City) -> tuple[Walk, ...]:
-    """List the virtual transfers, both ways, once for each two stations however many lines they join."""
-    rows = city.network.rows
-    walks = (
-        Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
-        for change in city.network.transfers
-        if change.kind is TransferKind.EXIT_AND_REENTER and change.joins_fares and change.time_limit_min
-        for one, other in ((change.from_id, change.to_id), (change.to_id, change.from_id))
-    )
-    return tuple(dict.fromkeys(walks))
-
-
 def compile_agreement(agreement: Agreement, members: dict[str, int]) -> AgreementTable:
     """Lay out an agreement by member; `members` gives the member number of each city code."""
     codes = sorted(agreement.members, key=lambda code: members[code])
@@ -213,6 +201,17 @@ def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:
 def _gate_areas(city: City) -> tuple[GateArea, ...]:
     rows = city.network.rows
     return tuple(GateArea(rows[gates.station_id], gates.from_gate, gates.to_gate, gates.line_id) for gates in city.gates)
+
+
+def _walks(city: City) -> tuple[Walk, ...]:
+    """The virtual transfers, one each way; of several rows for the same two stations the longest limit counts."""
+    limits: dict[tuple[int, int], int] = {}
+    for change in city.network.transfers:
+        if change.kind is TransferKind.EXIT_AND_REENTER and change.time_limit_min:
+            one, other = city.network.rows[change.from_id], city.network.rows[change.to_id]
+            for way in ((one, other), (other, one)):
+                limits[way] = max(limits.get(way, 0), change.time_limit_min * MINUTE_US)
+    return tuple(Walk(*way, limit_us) for way, limit_us in limits.items())
 
 
 def _terms(tariff: Tariff, fare_fen: Int64s) -> RideTerms:
