@@ -73,7 +73,7 @@ def compile_city(city: City) -> CityTable:
         station_numbers=narrow(np.array([station.number for station in city.stations], dtype=np.int64)),
         station_ids=tuple(station.station_id for station in city.stations),
         beneficiaries=operators,
-        versions=tuple(_version(city, operators, areas, in_force) for in_force in _stretches(city)),
+        versions=tuple(_versions(city, operators, areas)),
         gate_areas=areas,
         walks=_walks(city),
         borders=tuple(
@@ -124,11 +124,21 @@ def _in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
     return next((one for one in versions if one.validity.from_us <= at_us < one.validity.to_us), None)
 
 
-def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> TariffVersion:
+def _versions(city: City, operators: tuple[int, ...], areas: Sequence[GateArea]) -> Iterator[TariffVersion]:
+    """A version for each stretch; pairs are priced and split once for all that differ in overrides alone."""
+    known: dict[tuple[object, ...], StationPairs] = {}
+    for in_force in _stretches(city):
+        files = in_force.tariff.file, in_force.split.file, in_force.agreed and in_force.agreed.file
+        if files not in known:
+            known[files] = _with_areas(city, operators, areas, in_force)
+        yield _version(city, areas, in_force, known[files])
+
+
+def _version(city: City, areas: Sequence[GateArea], in_force: _InForce, pairs: StationPairs) -> TariffVersion:
     tariff, split, stretch = in_force.tariff, in_force.split, in_force.stretch
-    pairs = _with_areas(city, operators, areas, in_force)
+    fare_fen = pairs.fare_fen.copy()
     if in_force.overrides is not None:
-        _override(pairs.fare_fen, city, areas, tariff, in_force.overrides)
+        _override(fare_fen, city, areas, tariff, in_force.overrides)
     sets = [pairs.weights, *pairs.period_weights]
     if split.markers:
         sets.append(pairs.marked_metres)
@@ -136,7 +146,7 @@ def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], 
         valid_from_us=stretch.from_us,
         valid_to_us=stretch.to_us,
         name=tariff.name,
-        fare_fen=narrow(pairs.fare_fen),
+        fare_fen=narrow(fare_fen),
         distance_m=narrow(pairs.distance_m),
         weights=stacked([narrow(weights) for weights in sets]),
         periods=tuple(
@@ -145,7 +155,7 @@ def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], 
             for hours in period.hours
         ),
         marker_set=len(sets) - 1 if split.markers else NO_SET,
-        terms=_terms(tariff, pairs.fare_fen[: len(city.stations), : len(city.stations)]),
+        terms=_terms(tariff, fare_fen[: len(city.stations), : len(city.stations)]),
         concessions=tuple(row for discount in tariff.discounts for row in _concessions(discount)),
     )
 
