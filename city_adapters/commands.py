@@ -166,29 +166,22 @@ def city_calibrate(
     listed = _fare_list(fares)
     bands, problem = bands_of(city, rows_of(city, listed.fares)), length_problem(city, reach)
     terms = Terms(metre_price=metre_price, margin_m=margin)
-    if leave_out_origins:
-        trial = held_out.with_origins_held_out(problem, bands, terms)
-    elif hold_out:
-        trial = held_out.with_part_held_out(problem, bands, terms, percent=hold_out, seed=seed)
-    else:
-        trial = held_out.on_all(problem, bands, terms)
+    trial = held_out.trial(problem, bands, terms, percent=hold_out, seed=seed, by_origin=leave_out_origins)
     network = calibrated_network(city.network, problem, trial.answer)
     moved = sum(link.distance_m != link.source_m for link in network.links)
     if write:
         write_lengths(folder, network)
+    skipped = (*listed.unreadable, *bands.skipped)
     if as_json:
         told = {"city": city.slug, "moved": moved, "calibrated": asdict(trial.calibrated), "written": write}
         told["held_out"] = asdict(trial.held_out) if trial.held_out else None
-        told["skipped"] = [asdict(problem) for problem in (*listed.unreadable, *bands.skipped)]
-        print(json.dumps(told, ensure_ascii=False))
+        print(json.dumps(told | {"skipped": [asdict(row) for row in skipped]}, ensure_ascii=False))
         return
-    for name, pair in (("calibrated on", trial.calibrated), ("held out", trial.held_out)):
-        if pair:
-            print(f"{name}: before {pair.before}\n{name}: after  {pair.after}")
+    print("\n".join(trial.lines()))
     print(
         f"{moved} of {len(network.links)} links are not as their source says" + ("; written" if write else "; --write keeps them")
     )
-    _print_problems((*listed.unreadable, *bands.skipped))
+    _print_problems(skipped)
 
 
 def city_load_fares(

@@ -50,6 +50,25 @@ class Trial:
     calibrated: BeforeAndAfter
     held_out: BeforeAndAfter | None
 
+    def lines(self) -> list[str]:
+        """Say it to people."""
+        both = (("calibrated on", self.calibrated), ("held out", self.held_out))
+        return [
+            f"{name}: {when} {agreed}"
+            for name, pair in both
+            if pair
+            for when, agreed in (("before", pair.before), ("after ", pair.after))
+        ]
+
+
+def trial(problem: LengthProblem, listed: BandList, terms: Terms, *, percent: int, seed: int, by_origin: bool) -> Trial:
+    """Calibrate, after foretelling each origin in turn, or a random part of the pairs, or nothing."""
+    if by_origin:
+        return with_origins_held_out(problem, listed, terms)
+    if percent:
+        return with_part_held_out(problem, listed, terms, percent=percent, seed=seed)
+    return on_all(problem, listed, terms)
+
 
 def on_all(problem: LengthProblem, listed: BandList, terms: Terms) -> Trial:
     """Calibrate on every fare."""

@@ -173,9 +173,11 @@ class _Platforms:
         self._change_ms, self._walk_ms = cost.change_ms(), cost.change_ms(outside=True)
         self._walks: dict[Platform, list[Platform]] = {}
         for walk in walks(network, lines):
-            one, other = (network.rows[walk.from_id], walk.from_line), (network.rows[walk.to_id], walk.to_line)
-            self._walks.setdefault(one, []).append(other)
-            self._walks.setdefault(other, []).append(one)
+            one, other = network.rows[walk.from_id], network.rows[walk.to_id]
+            for here, there in ((one, other), (other, one)):
+                # Outside, a walk leads from station to station, whichever line it is told for.
+                for line in self._at.get(here, ()):
+                    self._walks.setdefault((here, line), []).extend((there, beyond) for beyond in self._at.get(there, ()))
 
     def boarded(self, row: int, line: str, left: str = "") -> Node:
         """The node of a rider who has come to this platform, from the line `left` where it is a change."""

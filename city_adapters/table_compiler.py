@@ -74,14 +74,9 @@ def compile_city(city: City) -> CityTable:
         station_numbers=narrow(np.array([station.number for station in city.stations], dtype=np.int64)),
         station_ids=tuple(station.station_id for station in city.stations),
         beneficiaries=operators,
-        versions=tuple(_version(city, operators, areas, held) for held in _stretches(city)),
+        versions=tuple(_versions(city, operators, areas)),
         gate_areas=areas,
-        walks=tuple(
-            Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
-            for change in city.network.transfers
-            if change.kind is TransferKind.EXIT_AND_REENTER and change.joins_fares and change.time_limit_min
-            for one, other in ((change.from_id, change.to_id), (change.to_id, change.from_id))
-        ),
+        walks=_walks(city),
         borders=tuple(
             Border(rows[change.from_id], change.to_id, change.time_limit_min * MINUTE_US)
             for change in city.network.transfers
@@ -131,11 +126,21 @@ def in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
     return next((one for one in versions if one.validity.from_us <= at_us < one.validity.to_us), None)
 
 
-def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], held: _InForce) -> TariffVersion:
+def _versions(city: City, operators: tuple[int, ...], areas: Sequence[GateArea]) -> Iterator[TariffVersion]:
+    """A version for each stretch; pairs are priced and split once for all that differ in overrides alone."""
+    known: dict[tuple[object, ...], StationPairs] = {}
+    for held in _stretches(city):
+        files = held.tariff.file, held.split.file, held.agreed and held.agreed.file
+        if files not in known:
+            known[files] = _with_areas(city, operators, areas, held)
+        yield _version(city, areas, held, known[files])
+
+
+def _version(city: City, areas: Sequence[GateArea], held: _InForce, pairs: StationPairs) -> TariffVersion:
     tariff, split, stretch = held.tariff, held.split, held.stretch
-    pairs = _with_areas(city, operators, areas, held)
+    fare_fen = pairs.fare_fen.copy()
     if held.overrides is not None:
-        _override(pairs.fare_fen, city, areas, tariff, held.overrides)
+        _override(fare_fen, city, areas, tariff, held.overrides)
     sets = [pairs.weights, *pairs.period_weights]
     if split.markers:
         sets.append(pairs.marked_metres)
@@ -143,7 +148,7 @@ def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], 
         valid_from_us=stretch.from_us,
         valid_to_us=stretch.to_us,
         name=tariff.name,
-        fare_fen=narrow(pairs.fare_fen),
+        fare_fen=narrow(fare_fen),
         distance_m=narrow(pairs.distance_m),
         weights=stacked([narrow(weights) for weights in sets]),
         periods=tuple(
@@ -152,7 +157,7 @@ def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], 
             for hours in period.hours
         ),
         marker_set=len(sets) - 1 if split.markers else NO_SET,
-        terms=_terms(tariff, pairs.fare_fen[: len(city.stations), : len(city.stations)]),
+        terms=_terms(tariff, fare_fen[: len(city.stations), : len(city.stations)]),
         concessions=tuple(row for discount in tariff.discounts for row in _concessions(discount)),
     )
 
@@ -192,6 +197,17 @@ def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:
 def _gate_areas(city: City) -> tuple[GateArea, ...]:
     rows = city.network.rows
     return tuple(GateArea(rows[gates.station_id], gates.from_gate, gates.to_gate, gates.line_id) for gates in city.gates)
+
+
+def _walks(city: City) -> tuple[Walk, ...]:
+    """The virtual transfers, one each way; of several rows for the same two stations the longest limit counts."""
+    limits: dict[tuple[int, int], int] = {}
+    for change in city.network.transfers:
+        if change.kind is TransferKind.EXIT_AND_REENTER and change.time_limit_min:
+            one, other = city.network.rows[change.from_id], city.network.rows[change.to_id]
+            for way in ((one, other), (other, one)):
+                limits[way] = max(limits.get(way, 0), change.time_limit_min * MINUTE_US)
+    return tuple(Walk(*way, limit_us) for way, limit_us in limits.items())
 
 
 def _terms(tariff: Tariff, fare_fen: Int64s) -> RideTerms:

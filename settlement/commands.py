@@ -12,6 +12,7 @@ import typer
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
+from settlement.import_taps import commands as import_taps
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output")]
@@ -27,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("report")(report)
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
+    import_taps.add_to(app)
 
 
 def house(

@@ -9,13 +9,27 @@ ROOT = Path(__file__).parent.parent
 FLOORS = ["fare_chain", "city_adapters", "settlement", "simulators"]
 STOREYS = [
     *("moments", "core", "ports", "reports", "store", "sequencer", "intake", "clear_windows", "publishing"),
-    *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "web", "house"),
+    *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "import_taps", "web", "house"),
     "commands",
 ]
 """Inside settlement a room sees those before it."""
 PURE = {
     *("base64", "binascii", "bisect", "collections", "csv", "dataclasses", "datetime", "enum", "fractions", "functools"),
-    *("hashlib", "heapq", "ipaddress", "itertools", "json", "math", "re", "statistics", "struct", "sys", "tomllib", "typing"),
+    *(
+        "hashlib",
+        "heapq",
+        "ipaddress",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "statistics",
+        "struct",
+        "sys",
+        "tomllib",
+        "typing",
+    ),
     *("unicodedata", "zoneinfo"),
     *FLOORS,
 }

@@ -129,3 +129,18 @@ def test_a_length_set_by_hand_stays(testville, run, table, spoil):
     path = table("TST-b,TST-d,2", "TST-b,TST-d,2", "TST-e,TST-d,2")
     run("calibrate", testville, "--fares", path, "--metre-price", "0.1", "--write")
     assert "TST-e,TST-d,1400,1500,surveyed," in (testville / "links.csv").read_text(encoding="utf-8")
+
+
+def test_fares_kept_apart_do_not_help_to_foretell_themselves(testville, run, table):
+    # Of these only a - d tells anything new, and it is the only fare of its origin.
+    path = table("TST-a,TST-d,3", "TST-c,TST-d,3", "TST-b,TST-c,3")
+    terms = ("--fares", path, "--metre-price", "0.5", "--margin", "10")
+    told = json.loads(run("calibrate", testville, *terms, "--leave-out-origins", "--json"))
+    assert (told["calibrated"]["before"]["exact"], told["calibrated"]["after"]["exact"]) == (2, 3)
+    assert told["held_out"]["before"] == told["held_out"]["after"] == {"fares": 3, "exact": 2, "far_off": 0}
+    part = json.loads(run("calibrate", testville, *terms, "--hold-out", "67", "--seed", "3", "--json"))
+    assert part["held_out"]["before"]["fares"] == 2
+    assert part == json.loads(run("calibrate", testville, *terms, "--hold-out", "67", "--seed", "3", "--json"))
+    assert "held out: after  2 of 3 exact (66.66 %), 0 more than 2 yuan off" in run(
+        "calibrate", testville, *terms, "--leave-out-origins"
+    )

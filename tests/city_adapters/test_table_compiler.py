@@ -183,10 +183,11 @@ def test_without_markers_there_is_no_set_for_them(testville):
     assert (version.marker_set, len(version.weights), version.periods) == (NO_SET, 1, ())
 
 
-def test_a_walk_that_fares_run_through_is_a_virtual_transfer_both_ways(testville, append):
-    append("transfers.csv", "TST-c,TST-e,TST-T1,TST-T2,exit and re-enter,yes,30,high,2026-01-01\n")
-    append("transfers.csv", "TST-a,TST-e,TST-T1,TST-T2,exit and re-enter,no,30,high,2026-01-01\n")
-    assert compiled(testville).walks == (Walk(2, 4, 30 * MINUTE_US), Walk(4, 2, 30 * MINUTE_US))
+def test_a_walk_with_a_time_limit_is_a_virtual_transfer_both_ways(testville, append):
+    append("transfers.csv", "TST-b,TST-f,TST-T1,TST-TX,exit and re-enter,no,20,high,2026-01-01\n")
+    append("transfers.csv", "TST-f,TST-b,TST-TX,TST-T2,exit and re-enter,no,30,high,2026-01-01\n")
+    append("transfers.csv", "TST-a,TST-e,TST-T1,TST-T2,exit and re-enter,yes,,high,2026-01-01\n")
+    assert compiled(testville).walks == (Walk(1, 5, 30 * MINUTE_US), Walk(5, 1, 30 * MINUTE_US)), "of two rows the longer limit"
 
 
 def test_a_change_between_cities_is_a_border_and_needs_a_limit(testville, append, spoil):
