@@ -51,7 +51,7 @@ ADULT, STUDENT, SENIOR = (1 << category for category in Category)
 def small_scheme() -> tuple[PinnedTable, ...]:
     """All tables of the scheme, pinned: alder (1), birch (2), cedar (3), the agreements of both days, dogwood (4).
 
-    Alder's riders have dogwood's discounts, birch's from the second day on.
+    Dogwood opens with the others, but its visitors and its riders abroad come from the second day on; alder's have its discounts.
     """
     alder = small_city(
         1, "alder", [(OPENING_US, FOREVER_US, 300)], kilometres=(1.3, 2.2, 0.9), beneficiaries=(1, 2, 3), unpriced=(4, 1)
@@ -66,8 +66,8 @@ def small_scheme() -> tuple[PinnedTable, ...]:
     )  # fmt: skip
     birch = replace(birch, borders=(Border(2, "CED-1", 30 * MINUTE_US),))
     cedar = replace(cedar, borders=(Border(0, "BIR-3", 30 * MINUTE_US),))
-    first = small_agreement(OPENING_US, ppm=10_000, fee_fen=1, members=(1, 2, 3, 4), earning=((1, 4),))
-    second = small_agreement(CHANGE_US, ppm=12_345, fee_fen=2, members=(1, 2, 3, 4), earning=((1, 4), (2, 4)))
+    first = small_agreement(OPENING_US, ppm=10_000, fee_fen=1)
+    second = small_agreement(CHANGE_US, ppm=12_345, fee_fen=2, members=(1, 2, 3, 4), earning=((1, 4),))
     tables: list[CityTable | AgreementTable] = [alder, birch, cedar, first, second, dogwood()]
     return tuple(pinned(table) for table in tables)
 
@@ -96,7 +96,8 @@ def dogwood() -> CityTable:
     )  # fmt: skip
     walks = Walk(2, 4, 30 * MINUTE_US), Walk(4, 2, 30 * MINUTE_US), Walk(2, 5, 10 * MINUTE_US), Walk(5, 1, 20 * MINUTE_US)
     new_year = NEW_YEAR_US // DAY_US + 1
-    calendar = Calendar(DOGWOOD_CLOCK_S, 4 * 3600, ((new_year, 2), (new_year + 3, 0)))
+    working_sunday = OPENING_US // DAY_US + 9
+    calendar = Calendar(DOGWOOD_CLOCK_S, 4 * 3600, ((working_sunday, 0), (new_year, 2)))
     return replace(plain, versions=(old, new), walks=walks, calendar=calendar)
 
 

@@ -1,12 +1,12 @@
 """Random days over the small scheme: stories of riders, told in any order, cut into ticks anywhere."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 from hypothesis import strategies as st
 
-from fare_chain.tap import Tap, TapKind
+from fare_chain.tap import TapKind
 from settlement.core.clearing import Tick, clear
 from settlement.core.laws import laws, window_laws
 from settlement.core.state import State
@@ -25,16 +25,19 @@ from simulators.small_cities import (
 )
 
 SCHEME = small_scheme()
-# Dogwood's clocks show 9:30 on a Friday; 11:00 on a Saturday, three hours after birch's change; 6:00 on New Year's Day.
-BASES = (OPENING_US + 90 * MINUTE_US, CHANGE_US + 3 * HOUR_US, NEW_YEAR_US + 2 * HOUR_US)
+# Dogwood's clocks show 10:30 on a Friday; 11:00 on Saturday, three hours after birch's change; 10:30 on Monday; 6:00 on New Year.
+MORNING_US = OPENING_US + 150 * MINUTE_US
+BASES = (MORNING_US, CHANGE_US + 3 * HOUR_US, MORNING_US + 3 * DAY_US, NEW_YEAR_US + 2 * HOUR_US)
 # Media 0, 2^120 and 2^50 share their first 48 bits, and so their lane keys.
-MEDIA = (1, 1, 1, 2, 2, 3, 0, 1 << 120, 1 << 50)
+MEDIA = (1, 1, 1, 2, 2, *range(3, 14), 0, 1 << 120, 1 << 50)
 IN, OUT = (TapKind.ENTRY, TapKind.TRANSFER_ENTRY), (TapKind.EXIT, TapKind.TRANSFER_EXIT)
-STATIONS = {1: (1, 2, 3, 4), 2: (1, 2, 3, 3), 3: (1, 1, 2), 4: (1, 2, 3, 3, 4, 5, 6, 6)}
+STATIONS = {1: (1, 4, 1, 2, 3, 4), 2: (1, 2, 3, 3), 3: (1, 1, 2), 4: (3, 6, 1, 2, 3, 4, 5, 3)}
 WALKS = ((3, 5), (5, 3), (3, 6), (6, 2))
 LASTED = (0, 1, MINUTE_US, 9 * MINUTE_US, 10 * MINUTE_US, 25 * MINUTE_US, HOUR_US, 3 * HOUR_US, 4 * HOUR_US, 4 * HOUR_US + 1)
-PAUSED = (0, 1, 5 * MINUTE_US, 10 * MINUTE_US, 20 * MINUTE_US, 30 * MINUTE_US, 30 * MINUTE_US + 1, -1)
+PAUSED = (5 * MINUTE_US, 0, 1, 8 * MINUTE_US, 10 * MINUTE_US, 20 * MINUTE_US, 30 * MINUTE_US, 30 * MINUTE_US + 1, -1)
 PASSED = (250_000, SECOND_US, 299 * SECOND_US, 5 * MINUTE_US, 25 * MINUTE_US, 40 * MINUTE_US, 5 * HOUR_US, DAY_US)
+
+LATE = (0, 0, 0, SECOND_US, MINUTE_US, 5 * MINUTE_US - 1, 5 * MINUTE_US, -5 * MINUTE_US)
 
 
 @dataclass
@@ -78,18 +81,10 @@ def seed(number):
     return sha256(number.to_bytes(4, "little")).digest()
 
 
-@dataclass(frozen=True)
-class Day:
-    """What the ledger recorded: (recorded_us, taps) for each tick."""
-
-    base_us: int
-    ticks: tuple[tuple[int, tuple[Tap, ...]], ...]
-
-
 @st.composite
-def rides(draw, base_us, kinds=True):
+def rides(draw, base_us):
     """One rider's story: leg after leg, on foot or over the border or anywhere, with taps forgotten or sent twice."""
-    host = draw(st.sampled_from((1, 2, 2, 3, 3, 4, 4, 4, 4, 4)))
+    host = draw(st.sampled_from((1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 4, 4)))
     who = {
         "issuer": draw(st.sampled_from((host, host, host, 1, 2, 3, 4))),
         "category": draw(st.sampled_from((0, 0, 1, 2))),
@@ -97,7 +92,7 @@ def rides(draw, base_us, kinds=True):
     }
     medium, at_us, taps = draw(st.sampled_from(MEDIA)), base_us - draw(st.integers(0, 300)) * MINUTE_US, []
     begin = draw(st.sampled_from(STATIONS[host]))
-    for _leg in range(draw(st.sampled_from((1, 1, 1, 2, 2, 3)))):
+    for _leg in range(draw(st.sampled_from((1, 2, 3, 1, 2, 3, 4)))):
         gates = draw(st.sampled_from(((1, 1), (1, 2), (55, 1), (55, 41), (40, 44), (50, 59))))
         end, lasted_us = draw(st.sampled_from(STATIONS[host])), draw(st.sampled_from(LASTED))
         taps.append(small_tap(medium, draw(st.sampled_from(IN)), at_us, host=host, station=begin, gate=gates[0], **who))
@@ -109,7 +104,7 @@ def rides(draw, base_us, kinds=True):
         taps.append(small_tap(medium, draw(st.sampled_from(OUT)), at_us, host=host, station=end, gate=gates[1], **who))
         at_us += draw(st.sampled_from(PAUSED))
         host, begin = draw(st.sampled_from(onward(host, end)))
-    return tuple(tap for tap in taps if draw(st.integers(0, 11)) > 0)
+    return tuple(tap for tap in taps if draw(st.integers(0, 15)) > 0)
 
 
 def onward(host, end):
@@ -117,7 +112,7 @@ def onward(host, end):
     if (host, end) in ((2, 3), (3, 1)):
         return ((5 - host, 4 - end), (5 - host, 4 - end), (host, end))
     walked = [(host, to) for begin, to in WALKS if (host, begin) == (4, end)]
-    return (*walked, *walked, (host, STATIONS[host][0]), (host, end))
+    return (*walked, *walked, *walked, (host, 1), (host, end))
 
 
 @st.composite
@@ -132,21 +127,34 @@ def odd_taps(draw, base_us):
 
 
 @st.composite
-def days(draw, most=8):
-    """A day: stories and odd taps, some twice, each in time or in any tick at all."""
+def told_taps(draw, base_us, least=1, most=8, odd=3):
+    """The taps of some stories and some odd ones, in no order."""
+    stories = draw(st.lists(rides(base_us), min_size=least, max_size=most))
+    return [tap for story in stories for tap in story] + draw(st.lists(odd_taps(base_us), max_size=odd))
+
+
+@st.composite
+def days(draw, least=1, most=8):
+    """Some taps twice, each in time or in any tick at all: (recorded_us, taps) for each tick."""
     base_us = draw(st.sampled_from(BASES))
-    stories = draw(st.lists(rides(base_us), min_size=1, max_size=most))
-    taps = [tap for story in stories for tap in story] + draw(st.lists(odd_taps(base_us), max_size=3))
+    taps = draw(told_taps(base_us, least, most))
     taps += draw(st.lists(st.sampled_from(taps), max_size=2)) if taps else []
-    moments = [base_us + draw(st.sampled_from((-DAY_US // 24, 0))) + 250_000]
-    for step in draw(st.lists(st.sampled_from(PASSED), max_size=5)):
+    moments = [base_us + draw(st.sampled_from((-HOUR_US, 0))) + 250_000]
+    for step in [*draw(st.lists(st.sampled_from(PASSED), max_size=5)), draw(st.sampled_from((9 * HOUR_US, SECOND_US)))]:
         moments.append(moments[-1] + step)
     arrived = [[] for _ in moments]
     for tap in taps:
         in_time = next((at for at, moment in enumerate(moments) if moment >= tap.tapped_at_us), len(moments) - 1)
-        arrived[draw(st.sampled_from((in_time, in_time, draw(st.integers(0, len(moments) - 1)))))].append(tap)
-    return Day(base_us, tuple((moment, tuple(draw(st.permutations(some)))) for moment, some in zip(moments, arrived, strict=True)))
+        least = draw(st.sampled_from((in_time, in_time, in_time, 0)))
+        arrived[draw(st.sampled_from((in_time, draw(st.integers(least, len(moments) - 1)))))].append(tap)
+    return [(moment, draw(st.permutations(some))) for moment, some in zip(moments, arrived, strict=True)]
 
 
-def renamed(tap, **changes):
-    return replace(tap, **changes)
+@st.composite
+def patient_days(draw):
+    """Each tap once, at most five minutes early or late: (recorded_us, taps) for each tick."""
+    base_us = draw(st.sampled_from(BASES))
+    arrived = {}
+    for tap in {tap for tap in draw(told_taps(base_us, odd=0)) if tap.tapped_at_us >= OPENING_US}:
+        arrived.setdefault(tap.tapped_at_us + draw(st.sampled_from(LATE)), []).append(tap)
+    return sorted(arrived.items())
