@@ -75,7 +75,8 @@ def small_scheme() -> tuple[PinnedTable, ...]:
 def dogwood() -> CityTable:
     """The city with every rule: walks, gates of one line, a calendar, hours, discounts, markers, two tariffs.
 
-    Six stations on one line. The walks: from 3 to 5 and back in 30 minutes, from 3 to 6 in 10, from 6 to 2 in 20. Gates 50 to 59 of station 4 and 40 to 44 of station 1 are another line's.
+    Six stations on one line. The walks: from 3 to 5 and back in 30 minutes, from 3 to 6 in 10, from 6 to 2 in 20. Gates 50 to 59
+    of station 4 and 40 to 44 of station 1 are another line's.
     """
     plain = small_city(
         4, "dogwood", [(OPENING_US, NEW_YEAR_US, 275), (NEW_YEAR_US, FOREVER_US, 350)], kilometres=(1.0, 2.5, 0.7, 3.1, 1.9),

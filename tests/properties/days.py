@@ -31,7 +31,7 @@ BASES = (MORNING_US, CHANGE_US + 3 * HOUR_US, MORNING_US + 3 * DAY_US, NEW_YEAR_
 # Media 0, 2^120 and 2^50 share their first 48 bits, and so their lane keys.
 MEDIA = (1, 1, 1, 2, 2, *range(3, 14), 0, 1 << 120, 1 << 50)
 IN, OUT = (TapKind.ENTRY, TapKind.TRANSFER_ENTRY), (TapKind.EXIT, TapKind.TRANSFER_EXIT)
-STATIONS = {1: (1, 4, 1, 2, 3, 4), 2: (1, 2, 3, 3), 3: (1, 1, 2), 4: (3, 6, 1, 2, 3, 4, 5, 3)}
+STATIONS = {1: (1, 4, 1, 2, 3, 4), 2: (1, 2, 3, 3), 3: (1, 1, 2), 4: (3, 6, 1, 2, 3, 4, 5, 6)}
 WALKS = ((3, 5), (5, 3), (3, 6), (6, 2))
 LASTED = (0, 1, MINUTE_US, 9 * MINUTE_US, 10 * MINUTE_US, 25 * MINUTE_US, HOUR_US, 3 * HOUR_US, 4 * HOUR_US, 4 * HOUR_US + 1)
 PAUSED = (5 * MINUTE_US, 0, 1, 8 * MINUTE_US, 10 * MINUTE_US, 20 * MINUTE_US, 30 * MINUTE_US, 30 * MINUTE_US + 1, -1)
@@ -81,30 +81,25 @@ def seed(number):
     return sha256(number.to_bytes(4, "little")).digest()
 
 
-@st.composite
-def rides(draw, base_us):
-    """One rider's story: leg after leg, on foot or over the border or anywhere, with taps forgotten or sent twice."""
-    host = draw(st.sampled_from((1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 4, 4)))
-    who = {
-        "issuer": draw(st.sampled_from((host, host, host, 1, 2, 3, 4))),
-        "category": draw(st.sampled_from((0, 0, 1, 2))),
-        "entitlement": draw(st.sampled_from((0, 0, 1, 2, 3, 4))),
-    }
-    medium, at_us, taps = draw(st.sampled_from(MEDIA)), base_us - draw(st.integers(0, 300)) * MINUTE_US, []
-    begin = draw(st.sampled_from(STATIONS[host]))
-    for _leg in range(draw(st.sampled_from((1, 2, 3, 1, 2, 3, 4)))):
-        gates = draw(st.sampled_from(((1, 1), (1, 2), (55, 1), (55, 41), (40, 44), (50, 59))))
-        end, lasted_us = draw(st.sampled_from(STATIONS[host])), draw(st.sampled_from(LASTED))
-        taps.append(small_tap(medium, draw(st.sampled_from(IN)), at_us, host=host, station=begin, gate=gates[0], **who))
-        for passed in range(draw(st.sampled_from((0, 0, 0, 1, 2)))):
-            station = draw(st.sampled_from(STATIONS[host]))
+def story(pick, base_us):
+    """One rider's taps: leg after leg, on foot or over the border or anywhere, some of them forgotten."""
+    host = pick((1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 4, 4))
+    issuer = pick((host, host, host, 1, 2, 3, 4))
+    who = {"issuer": issuer, "category": pick((0, 0, 1, 2)), "entitlement": pick((0, 0, 1, 2, 3, 4))}
+    medium, at_us, walker, taps = pick(MEDIA), base_us - pick(range(300)) * MINUTE_US, pick((False, True)), []
+    begin = pick(STATIONS[host])
+    for _leg in range(pick((1, 1, 2, 2, 3, 4))):
+        gates = pick(((1, 1), (1, 2), (55, 1), (55, 41), (40, 44), (50, 59)))
+        end, lasted_us = pick((3, 6) if walker and host == 4 else STATIONS[host]), pick(LASTED)
+        taps.append(small_tap(medium, pick(IN), at_us, host=host, station=begin, gate=gates[0], **who))
+        for passed in range(pick((0, 0, 0, 1, 2))):
             marked_us = at_us + lasted_us * (passed + 1) // 3
-            taps.append(small_tap(medium, TapKind.MARKER, marked_us, host=host, station=station, gate=gates[1], **who))
+            taps.append(small_tap(medium, TapKind.MARKER, marked_us, host=host, station=pick(STATIONS[host]), gate=gates[1], **who))
         at_us += lasted_us
-        taps.append(small_tap(medium, draw(st.sampled_from(OUT)), at_us, host=host, station=end, gate=gates[1], **who))
-        at_us += draw(st.sampled_from(PAUSED))
-        host, begin = draw(st.sampled_from(onward(host, end)))
-    return tuple(tap for tap in taps if draw(st.integers(0, 15)) > 0)
+        taps.append(small_tap(medium, pick(OUT), at_us, host=host, station=end, gate=gates[1], **who))
+        at_us += pick(PAUSED[:4] if walker else PAUSED)
+        host, begin = pick(onward(host, end))
+    return [tap for tap in taps if pick(range(16))]
 
 
 def onward(host, end):
@@ -115,46 +110,50 @@ def onward(host, end):
     return (*walked, *walked, *walked, (host, 1), (host, end))
 
 
-@st.composite
-def odd_taps(draw, base_us):
+def odd_tap(pick, base_us):
     """A tap that may make no sense at all."""
     moments = (base_us, CHANGE_US - 1, NEW_YEAR_US, base_us + 400 * SECOND_US, OPENING_US - SECOND_US, -(2**63), 2**63 - 1)
     return small_tap(
-        draw(st.sampled_from(MEDIA)), draw(st.sampled_from(tuple(TapKind)[:5])), draw(st.sampled_from(moments)),
-        host=draw(st.sampled_from((1, 2, 3, 4, 9))), station=draw(st.sampled_from((0, 1, 3, 4, 5, 7))),
-        issuer=draw(st.sampled_from((1, 2, 3, 4, 8))),
+        pick(MEDIA), pick(tuple(TapKind)[:5]), pick(moments), host=pick((1, 2, 3, 4, 9)), station=pick((0, 1, 3, 4, 5, 7)),
+        issuer=pick((1, 2, 3, 4, 8)),
     )  # fmt: skip
 
 
-@st.composite
-def told_taps(draw, base_us, least=1, most=8, odd=3):
+def told_taps(pick, base_us, odd=3):
     """The taps of some stories and some odd ones, in no order."""
-    stories = draw(st.lists(rides(base_us), min_size=least, max_size=most))
-    return [tap for story in stories for tap in story] + draw(st.lists(odd_taps(base_us), max_size=odd))
+    taps = [tap for _ in range(pick(range(1, 9))) for tap in story(pick, base_us)]
+    return taps + [odd_tap(pick, base_us) for _ in range(pick(range(odd + 1)))]
 
 
-@st.composite
-def days(draw, least=1, most=8):
+def shuffled(pick, some):
+    """The same things in an order that was picked."""
+    rest = list(some)
+    return [rest.pop(pick(range(len(rest)))) for _ in some]
+
+
+def day(pick):
     """Some taps twice, each in time or in any tick at all: (recorded_us, taps) for each tick."""
-    base_us = draw(st.sampled_from(BASES))
-    taps = draw(told_taps(base_us, least, most))
-    taps += draw(st.lists(st.sampled_from(taps), max_size=2)) if taps else []
-    moments = [base_us + draw(st.sampled_from((-HOUR_US, 0))) + 250_000]
-    for step in [*draw(st.lists(st.sampled_from(PASSED), max_size=5)), draw(st.sampled_from((9 * HOUR_US, SECOND_US)))]:
+    base_us = pick(BASES)
+    taps = told_taps(pick, base_us)
+    taps += [pick(taps) for _ in range(pick(range(3)))] if taps else []
+    moments = [base_us + pick((-HOUR_US, 0)) + 250_000]
+    for step in [*(pick(PASSED) for _ in range(pick(range(6)))), pick((9 * HOUR_US, SECOND_US))]:
         moments.append(moments[-1] + step)
     arrived = [[] for _ in moments]
     for tap in taps:
         in_time = next((at for at, moment in enumerate(moments) if moment >= tap.tapped_at_us), len(moments) - 1)
-        least = draw(st.sampled_from((in_time, in_time, in_time, 0)))
-        arrived[draw(st.sampled_from((in_time, draw(st.integers(least, len(moments) - 1)))))].append(tap)
-    return [(moment, draw(st.permutations(some))) for moment, some in zip(moments, arrived, strict=True)]
+        arrived[pick((in_time, pick(range(pick((in_time, in_time, in_time, 0)), len(moments)))))].append(tap)
+    return [(moment, shuffled(pick, some)) for moment, some in zip(moments, arrived, strict=True)]
 
 
-@st.composite
-def patient_days(draw):
+def patient_day(pick):
     """Each tap once, at most five minutes early or late: (recorded_us, taps) for each tick."""
-    base_us = draw(st.sampled_from(BASES))
-    arrived = {}
-    for tap in {tap for tap in draw(told_taps(base_us, odd=0)) if tap.tapped_at_us >= OPENING_US}:
-        arrived.setdefault(tap.tapped_at_us + draw(st.sampled_from(LATE)), []).append(tap)
+    arrived, told = {}, told_taps(pick, pick(BASES), odd=0)
+    for tap in dict.fromkeys(tap for tap in told if tap.tapped_at_us >= OPENING_US):
+        arrived.setdefault(tap.tapped_at_us + pick(LATE), []).append(tap)
     return sorted(arrived.items())
+
+
+def generated(make):
+    """A strategy of what `make` makes with picks of Hypothesis; with those of a seeded generator it makes the like."""
+    return st.composite(lambda draw: make(lambda options: draw(st.sampled_from(options))))()

@@ -85,7 +85,7 @@ def shares(rides, markers=(), *, weight_set=2, draw=0):
 
 
 def test_a_marker_proves_the_way_past_it():
-    """Links of 1.0, 2.5, 0.7, 3.1 and 1.9 km are beneficiaries 1, 2, 3, 1, 2; from station 1 to 2 past 3: 1.0, 2.5 and 2.5 again."""
+    """Links of 1.0, 2.5, 0.7, 3.1 and 1.9 km are beneficiaries 1, 2, 3, 1, 2; from 1 to 2 past 3: 1.0, 2.5 and 2.5."""
     assert shares([(0, 1)], weight_set=0) == [(0, 1, 1000)]
     assert shares([(0, 1)], [(0, 3, 1)]) == [(0, 1, 166), (0, 2, 834)]
 
