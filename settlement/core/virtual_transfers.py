@@ -90,18 +90,17 @@ def _onward(legs: Legs, ordered: Taps, lane: Rows, exit_place: Keys, longest_us:
 def _waits(
     ends: Rows, onward: Rows, longest_us: Int64, ordered: Taps, lane: Rows, rules: Rules, recorded_us: int
 ) -> tuple[Mask, Int64]:
-    """Which journeys wait, by the row of their last exit, and until when by their own account; -1 where no walk begins there.
+    """Which journeys wait, by the row of their last exit, and when each is to be looked at again on its own account; else -1.
 
     A journey waits for taps that may come in time. Those of its lane that end after it wait with it, or its next tap would be
-    another once they are gone. A rider who went in on the other side and is not out yet makes it wait as long as that may last.
+    another once they are gone. Then a rider who went in on the other side and is not out yet makes it wait as long as that may last.
     """
     at_us = ordered["tapped_at_us"]
     until_us = np.where(longest_us > 0, at_us[ends] + longest_us + PATIENCE_US, -1)
     watched = np.append(-1, np.sort(ends[until_us >= recorded_us]))
     before = watched[np.searchsorted(watched, ends) - 1]
     behind = (before >= 0) & (lane[before] == lane[ends])
-    inside = np.flatnonzero(onward >= 0)
+    inside = np.flatnonzero((onward >= 0) & (until_us < recorded_us))
     entered_at_us = at_us[onward[inside]]
-    ride_us = rules.longest_ride_us(entered_at_us).clip(0)
-    until_us[inside] = np.maximum(until_us[inside], entered_at_us + ride_us + PATIENCE_US)
+    until_us[inside] = entered_at_us + rules.longest_ride_us(entered_at_us).clip(0) + PATIENCE_US
     return (until_us >= recorded_us) | behind, until_us

@@ -102,6 +102,7 @@ def in_patience(ticks):
             return None
         run.tick(at_us, taps)
     run.tick(ticks[-1][0] + 3 * DAY_US, [])
+    assert (len(run.state.due), len(run.state.sides)) == (0, 0), "nothing is kept for ever"
     return run
 
 

@@ -73,10 +73,20 @@ def test_a_rider_inside_on_the_other_side_is_waited_for_as_long_as_the_ride_may_
     lane = Lane()
     lane.tick(20, *FIRST, (20, "in", 5))
     day = 24 * 60
+    assert lane.due_minutes() == [45], "what comes behind may go then"
+    assert lane.tick(46) == []
     assert lane.due_minutes() == [20 + day + 5]
     assert lane.tick(25 + day) == []
     assert lane.tick(25 + day, extra_us=1) == [(1, 3, 1)]
     assert len(lane.waiting) == 1, "the entry alone"
+
+
+def test_a_ride_behind_one_that_waits_for_its_rider_waits_no_longer_than_the_walk_may_take():
+    lane = Lane()
+    assert lane.tick(30, *FIRST, (20, "in", 5), (21, "in", 1), (30, "out", 2)) == []
+    assert lane.tick(45) == []
+    assert lane.tick(45, extra_us=1) == [(1, 2, 1)]
+    assert lane.tick(60, (60, "out", 4)) == [(1, 4, 2)]
 
 
 def test_a_journey_goes_on_and_on():
