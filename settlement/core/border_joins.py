@@ -67,5 +67,5 @@ def _followed(ordered: Records, ways: Ways) -> Rows:
         & (one["goes_on"] == 0)
         & (other["goes_on"] == 1)
         & (limit_us > 0)
-        & (other["at_us"] - one["at_us"] < limit_us)
+        & (other["at_us"] - one["at_us"] <= limit_us)
     )
