@@ -1,6 +1,6 @@
 """Every city folder and the agreements between them, loaded and checked against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -65,6 +65,12 @@ class Catalogue:
             )
         return self._tables[city.number]
 
+    @cached_property
+    def by_rule(self) -> "Catalogue":
+        """The same cities as their rules alone have it, without official fares in their place."""
+        # Kept tables are named for the whole folder, overrides among it.
+        return replace(self, cities=tuple(replace(city, overrides=()) for city in self.cities), cache=None)
+
     def city(self, name: str) -> City:
         """Find a city by slug or code, in any case."""
         found = self._by_name.get(name.strip().casefold())
@@ -119,17 +125,21 @@ def _contradictions(catalogue: Catalogue) -> list[Finding]:
             findings.append(error("city.toml", f"two cities have one {what}", f"give each city a {what} of its own"))
     for agreement in catalogue.agreements:
         findings += [
-            error(agreement.file, f"the member {code} has no folder", "add its folder or correct the code")
+            error(
+                agreement.file,
+                f"the member {code} has no folder",
+                "add its folder or correct the code",
+                line=agreement.provenance.line,
+            )
             for code in agreement.members
             if code not in catalogue.by_code
         ]
     for city in catalogue.cities:
         for change in city.network.transfers:
             if change.kind is TransferKind.BETWEEN_CITIES and not _is_told_twice(catalogue, change):
-                place = f"{city.slug}/transfers.csv"
-                findings.append(
-                    error(place, f"{change.from_id} - {change.to_id} is not told by the other city", "add it to both folders")
-                )
+                found = f"{change.from_id} - {change.to_id} is not told by the other city"
+                place, line = f"{city.slug}/transfers.csv", change.provenance.line
+                findings.append(error(place, found, "add it to both folders", line=line))
     return findings
 
 

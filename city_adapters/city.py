@@ -1,18 +1,20 @@
 """A city as its folder tells it: network, operators, dated tariffs and split rules, and what of it is not confirmed."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
+from city_adapters.agreed_shares import AgreedShares, contradictory_shares
 from city_adapters.day_hours import DayType
+from city_adapters.earlier_networks import stray_earlier_links
 from city_adapters.findings import Finding, error, note, warning
 from city_adapters.gates_of_lines import LineGates, stray_gates
-from city_adapters.network import Network, Station, contradictions
+from city_adapters.network import Network, Station, contradictions, repeated
 from city_adapters.overrides import Overrides, contradictory_overrides
 from city_adapters.provenance import Provenance
 from city_adapters.service_day import ServiceDays
-from city_adapters.split_rule import SplitRule
+from city_adapters.split_rule import SplitRule, stray_lines
 from city_adapters.tariff import Tariff
 from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId
 
@@ -73,6 +75,18 @@ class City:
     calendar: tuple[CalendarDay, ...]
     remarks: tuple[str, ...]
     overrides: tuple[Overrides, ...] = ()
+    agreed: tuple[AgreedShares, ...] = ()
+    remark_lines: tuple[int, ...] = ()
+
+    def tariff_at(self, at_us: int) -> Tariff | None:
+        """The tariff in force at a moment."""
+        return next((tariff for tariff in self.tariffs if tariff.validity.from_us <= at_us < tariff.validity.to_us), None)
+
+    def month_tiers_fen(self, at_us: int) -> list[int]:
+        """The spend from which each step of a rider's month counts, at a moment; none where the tariff has no month tiers."""
+        tariff = self.tariff_at(at_us)
+        tiers = tariff.month_tiers if tariff else None
+        return [tier.spent_fen for tier in tiers.tiers] if tiers else []
 
     @property
     def stations(self) -> tuple[Station, ...]:
@@ -93,35 +107,39 @@ def check(city: City) -> list[Finding]:
         _ids(city),
         _operators(city),
         _charges(city),
+        _unsplit(city),
         _examples(city),
         stray_gates(city.gates, city.network),
         _days(city),
+        stray_earlier_links(city.network),
         amended,
+        _splits(city),
     )
     return [*contradictions(city.network), *(finding for findings in found for finding in findings)]
 
 
 def _numbers(city: City) -> Iterable[Finding]:
     for file, numbers in (
-        ("stations.csv", [station.number for station in city.stations]),
-        ("operators.csv", [operator.number for operator in city.operators]),
+        ("stations.csv", [(int(station.number), station.position.line) for station in city.stations]),
+        ("operators.csv", [(operator.number, operator.provenance.line) for operator in city.operators]),
     ):
         if not numbers:
-            yield error(file, "has no row", "add one below the columns")
-        if numbers != sorted(numbers):
-            yield error(file, "the rows are not in the order of their numbers", "sort them by number; never renumber a row")
-    for number, count in Counter(operator.number for operator in city.operators).items():
-        if count > 1:
-            yield error("operators.csv", f"number {number} stands there {count} times", "give each operator a number of its own")
+            yield error(file, "has no row", "add one below the columns", line=1)
+        for (before, _), (number, line) in pairwise(numbers):
+            if number < before:
+                found = f"number {number} stands after {before}: the rows are not in the order of their numbers"
+                yield error(file, found, "sort them by number; never renumber a row", line=line)
+    yield from repeated("operators.csv", "number", ((operator.number, operator.provenance.line) for operator in city.operators))
 
 
 def _ids(city: City) -> Iterable[Finding]:
-    home = [("stations.csv", station.station_id) for station in city.stations]
-    home += [("lines.csv", StationId(line.line_id)) for line in city.network.lines]
-    for file, name in home:
+    home = [("stations.csv", str(station.station_id), station.position.line) for station in city.stations]
+    home += [("lines.csv", line.line_id, line.provenance.line) for line in city.network.lines]
+    for file, name, at in home:
         code, hyphen, rest = name.partition("-")
         if code != city.code or not hyphen or not rest or not name.isascii() or " " in name:
-            yield error(file, f"{name!r} is not an id of {city.name_en}", f"write {city.code}-<name in ASCII without spaces>")
+            remedy = f"write {city.code}-<name in ASCII without spaces>"
+            yield error(file, f"{name!r} is not an id of {city.name_en}", remedy, line=at)
 
 
 def _operators(city: City) -> Iterable[Finding]:
@@ -132,7 +150,15 @@ def _operators(city: City) -> Iterable[Finding]:
                 "lines.csv",
                 f"{line.line_id} is run by operator {line.operator}, which operators.csv does not have",
                 "add it or correct it",
+                line=line.provenance.line,
             )
+
+
+def _splits(city: City) -> Iterable[Finding]:
+    for rule in city.splits:
+        yield from stray_lines(city.network, rule)
+    for agreed in city.agreed:
+        yield from contradictory_shares(city.network, [operator.number for operator in city.operators], agreed)
 
 
 def _charges(city: City) -> Iterable[Finding]:
@@ -140,9 +166,8 @@ def _charges(city: City) -> Iterable[Finding]:
     for tariff in city.tariffs:
         charged = {line: charge for charge in tariff.charges for line in charge.lines}
         for line in charged.keys() - lines:
-            yield error(
-                tariff.file, f"charge {charged[line].name!r} names {line}, which lines.csv does not have", "correct the line's id"
-            )
+            found = f"charge {charged[line].name!r} names {line}, which lines.csv does not have"
+            yield error(tariff.file, found, "correct the line's id", line=charged[line].provenance.line)
         for link in city.network.links:
             charge = charged.get(link.line_id, tariff.charges[0])
             if charge.rate_classes and link.rate_class not in charge.rate_classes:
@@ -150,7 +175,18 @@ def _charges(city: City) -> Iterable[Finding]:
                     "links.csv",
                     f"{link.line_id} {link.from_id} - {link.to_id} has rate_class {link.rate_class!r}",
                     f"give one that {tariff.file} has a rate for: {', '.join(charge.rate_classes)}",
+                    line=link.provenance.line,
                 )
+
+
+def _unsplit(city: City) -> Iterable[Finding]:
+    """Versions of one thing follow one another without a gap, so only the ends can lie bare."""
+    begin = min((split.validity.from_us for split in city.splits), default=0)
+    end = max((split.validity.to_us for split in city.splits), default=0)
+    for tariff in city.tariffs:
+        if tariff.validity.from_us < begin or end < tariff.validity.to_us:
+            found = "no split rule says who earns the fares of all days on which it holds"
+            yield error(tariff.file, found, "add a split rule, or change its dates", line=tariff.provenance.line)
 
 
 def _examples(city: City) -> Iterable[Finding]:
@@ -172,14 +208,18 @@ def unconfirmed(city: City) -> list[Finding]:
     """Say which values of a folder nobody has confirmed: notes for `city lint`, remarks for a quote."""
     ask = "confirm it with the operator and change its confidence"
     open_ends = [
-        warning(tariff.file, "no ride time limit was found", "add [ride_time] once it is known")
+        warning(tariff.file, "no ride time limit was found", "add [ride_time] once it is known", line=tariff.provenance.line)
         for tariff in city.tariffs
         if tariff.ride_time is None
     ]
     return [
-        *(note("city.toml", remark, ask) for remark in city.remarks),
-        *(note(file, f"{what} is {known.confidence}", ask) for file, what, known in _values(city) if not known.confidence.is_firm),
-        *(note(file, f"{count} of {of} {what} are unconfirmed", ask) for file, what, count, of in _counts(city) if count),
+        *(note("city.toml", remark, ask, line=at) for remark, at in zip(city.remarks, city.remark_lines, strict=True)),
+        *(
+            note(file, f"{what} is {known.confidence}", ask, line=known.line)
+            for file, what, known in _values(city)
+            if not known.confidence.is_firm
+        ),
+        *_counted(city, ask),
         *open_ends,
     ]
 
@@ -197,20 +237,32 @@ def _values(city: City) -> Iterable[tuple[str, str, Provenance]]:
             yield tariff.file, f"discount {discount.name!r}", discount.provenance
     for rule in city.splits:
         yield rule.file, "the split rule", rule.provenance
+        if rule.station_weights:
+            yield rule.file, "what a split gives to entry and exit stations", rule.station_weights.provenance
     for operator in city.operators:
         yield "operators.csv", f"{operator.name_en} as a beneficiary", operator.provenance
 
 
-def _counts(city: City) -> Iterable[tuple[str, str, int, int]]:
-    """The values that come by the hundred: file, what they are, how many are unconfirmed, of how many."""
+def _counted(city: City, ask: str) -> Iterable[Finding]:
+    """The values that come by the hundred: how many are unconfirmed, of how many, and the line of the first."""
     network = city.network
+    positions = [station.position for station in network.stations]
+    links = [link.provenance for link in network.links]
+    transfers = [change.provenance for change in network.transfers]
+    agreed = [
+        (table.file, "agreed shares", [(row.provenance.confidence, row.provenance.line) for row in table.rows])
+        for table in city.agreed
+    ]
     for file, what, values in (
-        ("stations.csv", "English names", [station.name_en_confidence for station in network.stations]),
-        ("stations.csv", "station positions", [station.position.confidence for station in network.stations]),
-        ("lines.csv", "operators of lines", [line.operator_confidence for line in network.lines]),
-        ("links.csv", "link lengths", [link.provenance.confidence for link in network.links]),
-        ("transfers.csv", "transfers", [change.provenance.confidence for change in network.transfers]),
-        ("gates.csv", "gates of one line", [row.provenance.confidence for row in city.gates]),
-        ("calendar.csv", "days of the calendar", [day.provenance.confidence for day in city.calendar]),
+        *agreed,
+        ("stations.csv", "English names", [(station.name_en_confidence, station.position.line) for station in network.stations]),
+        ("stations.csv", "station positions", [(known.confidence, known.line) for known in positions]),
+        ("lines.csv", "operators of lines", [(line.operator_confidence, line.provenance.line) for line in network.lines]),
+        ("links.csv", "link lengths", [(known.confidence, known.line) for known in links]),
+        ("transfers.csv", "transfers", [(known.confidence, known.line) for known in transfers]),
+        ("gates.csv", "gates of one line", [(row.provenance.confidence, row.provenance.line) for row in city.gates]),
+        ("calendar.csv", "days of the calendar", [(day.provenance.confidence, day.provenance.line) for day in city.calendar]),
     ):
-        yield file, what, sum(not value.is_firm for value in values), len(values)
+        lines = [line for confidence, line in values if not confidence.is_firm]
+        if lines:
+            yield note(file, f"{len(lines)} of {len(values)} {what} are unconfirmed", ask, line=lines[0])

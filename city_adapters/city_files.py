@@ -1,46 +1,50 @@
 """A city's folder read into a city, or refused with everything that is wrong with it: file, line, remedy."""
 
 import csv
+import re
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
+from city_adapters.agreed_shares import SHARE_COLUMNS, AgreedShares, read_agreed_share
 from city_adapters.agreement import Agreement, read_agreement
-from city_adapters.city import BENEFICIARIES, CalendarDay, City, Example, Operator, check, unconfirmed
+from city_adapters.city import BENEFICIARIES, CalendarDay, City, Example, Operator, check
+from city_adapters.city_columns import (
+    DAY_COLUMNS,
+    EXAMPLE_COLUMNS,
+    GATE_COLUMNS,
+    LINE_COLUMNS,
+    LINK_COLUMNS,
+    OPERATOR_COLUMNS,
+    STATION_COLUMNS,
+    TRANSFER_COLUMNS,
+)
 from city_adapters.day_hours import DayType
+from city_adapters.earlier_networks import EARLIER_COLUMNS, read_earlier_link
+from city_adapters.earlier_networks import FILE as EARLIER_FILE
 from city_adapters.fields import Fields
 from city_adapters.findings import Finding, MalformedFolder, error, errors, warning
+from city_adapters.folder_rows import earlier_links_text, links_text, table_text
 from city_adapters.gates_of_lines import LineGates
-from city_adapters.network import Line, LineKind, Link, Network, Station, Transfer, TransferKind
-from city_adapters.override_findings import overrides_beside_rule
+from city_adapters.lint import look_through
+from city_adapters.network import LONGEST_LINK_M, EarlierLink, Line, LineKind, Link, Network, Station, Transfer, TransferKind
 from city_adapters.overrides import OVERRIDE_COLUMNS, Overrides, bounded, read_override
 from city_adapters.provenance import Confidence
 from city_adapters.service_day import ServiceDays
 from city_adapters.split_rule import read_split_rule
-from city_adapters.table_compiler import compile_city
 from city_adapters.tariff import Tariff, read_tariff
+from city_adapters.toml_lines import lines_of_paths
 from city_adapters.validity import Dates, Validity, follow, read_dates
-from city_adapters.worked_examples import differing_examples
 from fare_chain.identifiers import CitySlug, Fen, MemberNumber, StationId, StationNumber
 
 FILES = {
     "city.toml",
+    EARLIER_FILE,
     *(f"{name}.csv" for name in ("stations", "lines", "links", "transfers", "operators", "examples", "gates", "calendar")),
 }
-DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv")
-SOURCED = ("confidence", "as_of")
-STATION_COLUMNS = ("number", "station_id", "name_zh", "name_en", "name_en_confidence", "lon", "lat", *SOURCED)
-LINE_COLUMNS = ("line_id", "name_zh", "name_en", "kind", "colour", "operator", "operator_confidence", *SOURCED)
-LINK_COLUMNS = ("line_id", "from_id", "to_id", "distance_m", "source_m", "reason", "rate_class", *SOURCED)
-TRANSFER_COLUMNS = ("from_id", "to_id", "from_line", "to_line", "kind", "joins_fares", "time_limit_min", *SOURCED)
-OPERATOR_COLUMNS = ("number", "name_zh", "name_en", *SOURCED)
-EXAMPLE_COLUMNS = ("from_id", "to_id", "distance_m", "fare_fen", "source", *SOURCED)
-GATE_COLUMNS = ("station_id", "line_id", "from_gate", "to_gate", *SOURCED)
-DAY_COLUMNS = ("date", "day", *SOURCED)
-LONGEST_LINK_M = 200_000
+DATED_FILES = ("tariff-*.toml", "split-*.toml", "overrides-*.csv", "shares-*.csv")
 
 Record = TypeVar("Record")
 
@@ -78,8 +82,10 @@ def read_city(folder: Path) -> tuple[City | None, list[Finding]]:
         examples=_rows(folder / "examples.csv", EXAMPLE_COLUMNS, _example, findings),
         gates=_optional_rows(folder / "gates.csv", GATE_COLUMNS, _line_gates, findings),
         calendar=_optional_rows(folder / "calendar.csv", DAY_COLUMNS, _calendar_day, findings),
-        remarks=head.texts("unconfirmed") if head.has("unconfirmed") else (),
+        remarks=(remarks := head.texts("unconfirmed") if head.has("unconfirmed") else ()),
+        remark_lines=tuple(head.line_of(f"unconfirmed[{at}]") for at in range(len(remarks))),
         overrides=_overrides(folder, days, tariffs, findings),
+        agreed=_agreed(folder, days, findings),
     )
     ridership.done()
     head.done()
@@ -101,13 +107,31 @@ def _strange_files(folder: Path) -> list[Finding]:
     ]
 
 
+def write_lengths(folder: Path, network: Network) -> None:
+    """Write the links of a network, of today and of earlier, back into its folder."""
+    _write(folder / "links.csv", links_text(network, LINK_COLUMNS))
+    if network.earlier:
+        _write(folder / EARLIER_FILE, earlier_links_text(network, EARLIER_COLUMNS))
+
+
+def write_overrides(folder: Path, first_day: date, rows: Iterable[Sequence[str]]) -> Path:
+    """Write the overrides that hold from a day on, in place of those that a file of that day had."""
+    path = folder / f"overrides-{first_day.isoformat()}.csv"
+    _write(path, table_text(OVERRIDE_COLUMNS, rows))
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file in place whole: a reader finds the old one or the new one."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    beside.replace(path)
+
+
 def lint(folder: Path) -> list[Finding]:
-    """Say everything about a folder: what is wrong, which worked examples it breaks, and what nobody has confirmed."""
+    """Say everything about a folder: what is wrong, what is worth a look, and what nobody has confirmed."""
     city, findings = read_city(folder)
-    if city is None:
-        return findings
-    beside_rule = overrides_beside_rule(city, compile_city(replace(city, overrides=()))) if city.overrides else []
-    return [*findings, *differing_examples(city, compile_city(city)), *beside_rule, *unconfirmed(city)]
+    return findings if city is None else [*findings, *look_through(city)]
 
 
 def load_agreements(folder: Path, days: ServiceDays) -> tuple[Agreement, ...]:
@@ -125,6 +149,7 @@ def _network(folder: Path, findings: list[Finding]) -> Network:
         lines=_rows(folder / "lines.csv", LINE_COLUMNS, _line, findings),
         links=_rows(folder / "links.csv", LINK_COLUMNS, _link, findings),
         transfers=_rows(folder / "transfers.csv", TRANSFER_COLUMNS, _transfer, findings),
+        earlier=_optional_rows(folder / EARLIER_FILE, EARLIER_COLUMNS, _earlier_link, findings),
     )
 
 
@@ -165,6 +190,10 @@ def _link(row: Fields) -> Link:
         row.optional_text("rate_class"),
         row.provenance(),
     )
+
+
+def _earlier_link(row: Fields) -> EarlierLink:
+    return read_earlier_link(row, LONGEST_LINK_M)
 
 
 def _transfer(row: Fields) -> Transfer:
@@ -254,27 +283,37 @@ def _dated(
 
 
 def _overrides(folder: Path, days: ServiceDays, tariffs: Sequence[Tariff], findings: list[Finding]) -> tuple[Overrides, ...]:
-    """Read the versions `overrides-<date>.csv` of a folder, each named for its first service day."""
-    paths = sorted(folder.glob("overrides-*.csv"))
-    dates = [Dates(path.name, day, None) for path in paths if (day := _named_day(path, findings))]
-    validities, clashes = follow(dates, days)
-    findings += clashes
+    """Read the versions `overrides-<date>.csv` of a folder."""
     return tuple(
         Overrides(
-            path.name,
-            bounded(path.name, validities[path.name], tariffs, findings),
-            _rows(path, OVERRIDE_COLUMNS, read_override, findings),
+            path.name, bounded(path.name, validity, tariffs, findings), _rows(path, OVERRIDE_COLUMNS, read_override, findings)
         )
-        for path in paths
-        if path.name in validities
+        for path, validity in _dated_tables(folder, "overrides", days, findings)
     )
 
 
-def _named_day(path: Path, findings: list[Finding]) -> date | None:
+def _agreed(folder: Path, days: ServiceDays, findings: list[Finding]) -> tuple[AgreedShares, ...]:
+    """Read the versions `shares-<date>.csv` of a folder."""
+    return tuple(
+        AgreedShares(path.name, validity, _rows(path, SHARE_COLUMNS, read_agreed_share, findings))
+        for path, validity in _dated_tables(folder, "shares", days, findings)
+    )
+
+
+def _dated_tables(folder: Path, name: str, days: ServiceDays, findings: list[Finding]) -> list[tuple[Path, Validity]]:
+    """Find the versions `<name>-<date>.csv` of a folder, each named for its first service day and in force until the next."""
+    paths = sorted(folder.glob(f"{name}-*.csv"))
+    dates = [Dates(path.name, day, None) for path in paths if (day := _named_day(path, name, findings))]
+    validities, clashes = follow(dates, days)
+    findings += clashes
+    return [(path, validities[path.name]) for path in paths if path.name in validities]
+
+
+def _named_day(path: Path, name: str, findings: list[Finding]) -> date | None:
     try:
-        return date.fromisoformat(path.stem.removeprefix("overrides-"))
+        return date.fromisoformat(path.stem.removeprefix(f"{name}-"))
     except ValueError:
-        findings.append(error(path.name, "its name does not say a day", "name it overrides-YYYY-MM-DD.csv for its first day"))
+        findings.append(error(path.name, "its name does not say a day", f"name it {name}-YYYY-MM-DD.csv for its first day"))
         return None
 
 
@@ -283,20 +322,27 @@ def _toml(path: Path, findings: list[Finding]) -> Fields | None:
     before = len(findings)
     text = _text(path, findings)
     try:
-        return Fields(tomllib.loads(text), path.name, findings) if len(findings) == before else None
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
-        findings.append(error(path.name, f"is not TOML: {wrong}", "correct it there"))
+        said = re.search(r"\(at line (\d+),", str(wrong))
+        line = int(said[1]) if said else text.count("\n") + 1
+        findings.append(error(path.name, f"is not TOML: {wrong}", "correct it there", line=line))
         return None
+    return Fields(values, path.name, findings, lines=lines_of_paths(text)) if len(findings) == before else None
 
 
 def _text(path: Path, findings: list[Finding]) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
     except FileNotFoundError:
         findings.append(error(path.name, "is missing", f"add it to {path.parent.name} as docs/formats/city-folder.md says"))
+        return ""
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
-        findings.append(error(path.name, f"is not UTF-8 at byte {wrong.start}", "save it as UTF-8"))
-    return ""
+        line = wrong.object.count(b"\n", 0, wrong.start) + 1
+        findings.append(error(path.name, f"is not UTF-8 at byte {wrong.start} of the file", "save it as UTF-8", line=line))
+        return ""
 
 
 def _time_zone(head: Fields) -> str:
@@ -306,5 +352,8 @@ def _time_zone(head: Fields) -> str:
         ServiceDays(name, 0).day_of(0)
     except (ValueError, OSError, LookupError):
         head.wrong("time_zone", f"is {name!r}, which is unknown", "give a name of the IANA time zone database")
+        return "UTC"
+    if ServiceDays(name, 0).moves_its_clocks:
+        head.wrong("time_zone", f"is {name!r}, which moves its clocks", "give a zone of one offset, as Etc/GMT+5")
         return "UTC"
     return name

@@ -2,18 +2,21 @@
 
 A list is CSV in UTF-8 with at least the columns city, from_id, to_id, fare_yuan, in any order; further columns are left alone.
 The city is a slug or a code, or blank where the ids tell it. A row that cannot be read or compared is reported, and the rest
-goes on.
+goes on. Where a fare depends on the gate, columns from_line and to_line name the gates' lines; a row without them agrees with us
+where any gate of its two stations has its fare.
 """
 
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 
 from city_adapters.tables import CityTable, TariffVersion
 from fare_chain.errors import Malformed, Unknown
 from fare_chain.identifiers import Fen
 
 COLUMNS = ("city", "from_id", "to_id", "fare_yuan")
+GATE_COLUMNS = ("from_line", "to_line")
 YUAN_FEN = 100
 
 
@@ -26,6 +29,13 @@ class ListedFare:
     from_id: str
     to_id: str
     fare_fen: Fen
+    from_line: str = ""
+    to_line: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it holds for gates of certain lines only."""
+        return bool(self.from_line or self.to_line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +127,26 @@ def check_fares(listed: FareList, table_of: Callable[[str], CityTable], at_us: i
             if table.slug not in rows_of:
                 rows_of[table.slug] = {name.casefold(): at for at, name in enumerate(table.station_ids)}
             rows = rows_of[table.slug]
-            pair = _row(rows, row.from_id, table), _row(rows, row.to_id, table)
+            pair = _priced_row(table, version, row, _row(rows, row.from_id, table), _row(rows, row.to_id, table))
         except Unknown as wrong:
             unknown.append(RowProblem(row.line, str(wrong)))
             continue
         for count in (total, by_city.setdefault(table.slug, FareAgreement())):
             count.add(row, Fen(int(version.fare_fen[pair])), int(version.distance_m[pair]))
     return FareCheck(total, by_city, tuple(unknown), listed.unreadable)
+
+
+def _priced_row(table: CityTable, version: TariffVersion, row: ListedFare, first: int, second: int) -> tuple[int, int]:
+    """Find the rows to compare: of the lines' gates where the row names them, else of any gates that have its fare."""
+    if row.is_narrowed:
+        return table.area_row(first, row.from_line), table.area_row(second, row.to_line)
+    gates = product(_rows_at(table, first), _rows_at(table, second)) if table.gate_areas else ()
+    return next((pair for pair in gates if version.fare_fen[pair] == row.fare_fen), (first, second))
+
+
+def _rows_at(table: CityTable, station_row: int) -> list[int]:
+    count = len(table.station_ids)
+    return [station_row, *(count + at for at, area in enumerate(table.gate_areas) if area.station_row == station_row)]
 
 
 def _read_row(line: int, values: dict[str, str]) -> ListedFare | RowProblem:
@@ -134,7 +157,10 @@ def _read_row(line: int, values: dict[str, str]) -> ListedFare | RowProblem:
     part = part.rstrip("0")
     if not whole.isdecimal() or not yuan.isascii() or len(part) > 2 or (part and not part.isdecimal()):
         return RowProblem(line, f"fare_yuan is {yuan!r}: give yuan, as 3 or 3.50")
-    return ListedFare(line, city, from_id, to_id, Fen(int(whole) * YUAN_FEN + int(part.ljust(2, "0"))))
+    from_line, to_line = (values.get(name, "").strip() for name in GATE_COLUMNS)
+    if bool(from_line) != bool(to_line):
+        return RowProblem(line, "one of from_line and to_line is blank: name both gates' lines, or neither")
+    return ListedFare(line, city, from_id, to_id, Fen(int(whole) * YUAN_FEN + int(part.ljust(2, "0"))), from_line, to_line)
 
 
 def _in_force(table: CityTable, at_us: int) -> TariffVersion:

@@ -7,10 +7,12 @@ A caller uses the values only when no error was found.
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 from typing import TypeVar
 
 from city_adapters.findings import Finding, error
 from city_adapters.provenance import Confidence, Provenance
+from city_adapters.toml_lines import line_of
 
 MOST = 2**31 - 1
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -25,19 +27,36 @@ class YesOrNo(StrEnum):
 
 
 class Fields:
-    """The fields of one row or table; `where` is the table's path in a TOML file, as `charge[0].`."""
+    """The fields of one row or table.
 
-    def __init__(self, values: Mapping[str, object], file: str, findings: list[Finding], *, line: int = 0, where: str = "") -> None:
+    A row has its `line`. A table of a TOML file has its path `where`, as `charge[0].`, and the `lines` of all paths of the file.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        file: str,
+        findings: list[Finding],
+        *,
+        line: int = 0,
+        where: str = "",
+        lines: Mapping[str, int] | None = None,
+    ) -> None:
         self.file = file
         self.line = line
         self._values = values
         self._where = where
+        self._lines = lines or {}
         self._findings = findings
         self._read: set[str] = set()
 
     def wrong(self, name: str, found: str, remedy: str) -> None:
         """Note that a field is wrong: what was found, and what to do."""
-        self._findings.append(error(self.file, f"{self._where}{name} {found}", remedy, line=self.line))
+        self._findings.append(error(self.file, f"{self._where}{name} {found}", remedy, line=self.line_of(name)))
+
+    def line_of(self, name: str = "") -> int:
+        """The line of a field, or of this row or table: in a TOML file the field's own, if it is there."""
+        return self.line or line_of(self._lines, f"{self._where}{name}" if name else self._where.removesuffix("."))
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not blank."""
@@ -68,13 +87,34 @@ class Fields:
         return self.whole(name, least, most) if self.has(name) else self._skip(name, None)
 
     def thousandths(self, name: str) -> int:
-        """Read a decimal of exactly three places, as 121.381, as whole thousandths."""
+        """Read a decimal of exactly three places, as 121.381 or -0.128, as whole thousandths."""
         value = self._take(name)
         if isinstance(value, str):
-            before, point, after = value.partition(".")
-            if point and len(after) == 3 and (before + after).isascii() and (before + after).isdigit():
-                return int(before + after)
+            before, point, after = value.removeprefix("-").partition(".")
+            if point and before and len(after) == 3 and (before + after).isascii() and (before + after).isdigit():
+                return int(before + after) * (-1 if value.startswith("-") else 1)
         return self._refuse(name, value, "a decimal with three places, as 121.381", 0)
+
+    def decimal(self, name: str, places: int) -> int:
+        """Read a plain decimal of a row, as 0.25, as whole parts of so many places."""
+        value = self._take(name)
+        if isinstance(value, str):
+            before, _, after = value.partition(".")
+            if before and len(before + after) <= places + 3 and len(after) <= places and _are_digits(before + after):
+                return int(before + after.ljust(places, "0"))
+        return self._refuse(name, value, f"a decimal of at most {places} places, as 0.25", 0)
+
+    def ratio(self, name: str) -> Fraction:
+        """Read a number above zero exactly as it is written: 0.2, 3, or a text as "1/3"."""
+        value = self._take(name)
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            try:
+                exact = Fraction(str(value))
+            except (ValueError, ZeroDivisionError):
+                exact = Fraction(0)
+            if exact > 0 and max(exact.numerator, exact.denominator) <= MOST:
+                return exact
+        return self._refuse(name, value, 'a number above zero, as 0.2 or "1/3"', Fraction(1))
 
     def day(self, name: str) -> date:
         """Read a date: a TOML date, or YYYY-MM-DD in a row."""
@@ -102,7 +142,7 @@ class Fields:
 
     def provenance(self) -> Provenance:
         """Read the fields `confidence`, `as_of` and the optional `source`."""
-        return Provenance(self.choice("confidence", Confidence), self.day("as_of"), self.optional_text("source"))
+        return Provenance(self.choice("confidence", Confidence), self.day("as_of"), self.optional_text("source"), self.line_of())
 
     def yes_or_no(self, name: str) -> bool:
         """Read `yes` or `no`."""
@@ -125,12 +165,19 @@ class Fields:
             return tuple(value)
         return self._refuse(name, value, "a list of different texts", ())
 
+    def wholes(self, name: str, least: int = 0, most: int = MOST) -> tuple[int, ...]:
+        """Read a list of whole numbers, at least one."""
+        value = self._take(name)
+        if isinstance(value, list) and value and all(type(item) is int and least <= item <= most for item in value):
+            return tuple(value)
+        return self._refuse(name, value, f"a list of whole numbers from {least} to {most}", ())
+
     def table(self, name: str) -> "Fields":
         """Read a table inside this one."""
         value = self._take(name)
         if not isinstance(value, dict):
             value = self._refuse(name, value, f"a table [{self._where}{name}]", {})
-        return Fields(value, self.file, self._findings, where=f"{self._where}{name}.")
+        return self._inside(value, name)
 
     def optional_table(self, name: str) -> "Fields | None":
         """Read a table that may be absent."""
@@ -141,7 +188,7 @@ class Fields:
         value = self._take(name)
         if not (isinstance(value, list) and value and all(isinstance(item, dict) for item in value)):
             value = self._refuse(name, value, f"one or more tables [[{self._where}{name}]]", [])
-        return [Fields(item, self.file, self._findings, where=f"{self._where}{name}[{at}].") for at, item in enumerate(value)]
+        return [self._inside(item, f"{name}[{at}]") for at, item in enumerate(value)]
 
     def names(self) -> Iterable[str]:
         """Name every field of a table whose keys are themselves data."""
@@ -152,6 +199,9 @@ class Fields:
         for name in self._values:
             if name not in self._read:
                 self.wrong(name, "is not a field of this file", "remove it, or correct its name")
+
+    def _inside(self, values: Mapping[str, object], name: str) -> "Fields":
+        return Fields(values, self.file, self._findings, where=f"{self._where}{name}.", lines=self._lines)
 
     def _take(self, name: str) -> object:
         self._read.add(name)
@@ -164,3 +214,7 @@ class Fields:
     def _refuse(self, name: str, found: object, expected: str, stand_in: Value) -> Value:
         self.wrong(name, "is missing" if found is None else f"is {found!r}", f"give {expected}")
         return stand_in
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -12,7 +12,6 @@ from datetime import date
 
 from city_adapters.city import City
 from city_adapters.discount import Discount
-from city_adapters.tariff import Tariff
 from fare_chain.tap import Category
 
 
@@ -55,5 +54,5 @@ class MonthAccounts:
         return owner, day.year, day.month
 
     def _tiers(self, at_us: int) -> Discount | None:
-        tariffs: list[Tariff] = [one for one in self._home.tariffs if one.validity.from_us <= at_us < one.validity.to_us]
-        return next((discount for tariff in tariffs for discount in tariff.discounts if discount.needs_step), None)
+        tariff = self._home.tariff_at(at_us)
+        return tariff.month_tiers if tariff else None

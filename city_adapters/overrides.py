@@ -4,15 +4,12 @@ A row is undirected. `from_line` and `to_line` name the line of the gate at eith
 are blank the fare holds at every gate of the two stations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from city_adapters.fields import Fields
 from city_adapters.findings import Finding, error
 from city_adapters.network import Network
-from city_adapters.paths import Int64s
 from city_adapters.provenance import Provenance
 from city_adapters.tariff import MOST_FEN, Tariff
 from city_adapters.validity import Validity
@@ -100,13 +97,3 @@ def contradictory_overrides(network: Network, overrides: Overrides) -> list[Find
             found = f"{row.from_id} - {row.to_id} stands in line {first} already"
             findings.append(error(overrides.file, found, "keep one of the two", line=row.line))
     return findings
-
-
-def overridden(fare_fen: Int64s, overrides: Overrides, rows: Mapping[StationId, int]) -> Int64s:
-    """Put the fares that hold at every gate of their stations in place of the rule's, both ways."""
-    everywhere = [row for row in overrides.rows if not row.is_narrowed]
-    first = np.array([rows[row.from_id] for row in everywhere], dtype=np.int64)
-    second = np.array([rows[row.to_id] for row in everywhere], dtype=np.int64)
-    fares = fare_fen.copy()
-    fares[first, second] = fares[second, first] = np.array([row.fare_fen for row in everywhere], dtype=np.int64)
-    return fares

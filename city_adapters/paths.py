@@ -61,6 +61,19 @@ def shortest_paths(track: Track) -> Paths:
     return Paths(track, metres, before, links)
 
 
+def shortest_metres(track: Track) -> Int64s:
+    """Find the metres of every pair of rows, -1 where there is no path."""
+    from scipy.sparse import csr_array  # noqa: PLC0415
+    from scipy.sparse.csgraph import dijkstra  # noqa: PLC0415
+
+    # A step of no metres is no edge of a sparse graph: each is a little longer, so little that whole metres do not change.
+    lengths = track.metres + 1 / (4 << LINKS_BITS)
+    graph = csr_array((lengths, (track.ends[:, 0], track.ends[:, 1])), shape=(track.stations, track.stations))
+    total = dijkstra(graph, directed=False)
+    reached = np.isfinite(total)
+    return np.where(reached, np.floor(np.where(reached, total, 0)), -1).astype(np.int64)
+
+
 def sums_along(paths: Paths, values: Int64s) -> Int64s:
     """Add up `values` (e, k) of the track's pieces along every path: (n, n, k), zero where there is no path."""
     count = paths.track.stations

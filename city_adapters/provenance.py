@@ -1,6 +1,6 @@
 """How far a value is known, of which day, and from whom: each value of a city folder carries it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -24,8 +24,12 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Confidence, the day the value was read, and where (empty where the file as a whole says it)."""
+    """Confidence, the day the value was read, and where (empty where the file as a whole says it).
+
+    `line` is where the value stands in its file, so that whoever finds it wrong can say where; two values differ by no line.
+    """
 
     confidence: Confidence
     as_of: date
     source: str = ""
+    line: int = field(default=0, compare=False)

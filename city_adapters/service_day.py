@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+YEARS = range(2015, 2040)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -14,6 +15,12 @@ class ServiceDays:
 
     time_zone: str
     starts_at_hour: int
+
+    @property
+    def moves_its_clocks(self) -> bool:
+        """Whether the zone has more than one offset in our years: then no single one tells the hours of the city."""
+        zone = ZoneInfo(self.time_zone)
+        return len({datetime(year, month, 1, 12, tzinfo=zone).utcoffset() for year in YEARS for month in (1, 7)}) > 1
 
     def start_us(self, day: date) -> int:
         """Give the moment at which a service day begins, in microseconds since 1970 UTC."""

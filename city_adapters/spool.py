@@ -24,7 +24,7 @@ from city_adapters import journal as journals
 from city_adapters.journal import CLOSED, Journal, NotKept
 from city_adapters.open_taps import last_gate_seqs, open_entries
 from city_adapters.spool_files import Spooled, Tail, name_of, read_spooled, read_tail, sync_folder, write_durably, write_tail
-from fare_chain.batch import CityTail, seal
+from fare_chain.batch import CityTail, SealedBatch, seal
 from fare_chain.errors import Conflict, Untrusted
 from fare_chain.keys import SigningKey
 from fare_chain.tap import Tap
@@ -116,6 +116,17 @@ class Spool:
             journal.close()
             journal.path.unlink()
 
+    def put(self, taps: bytes) -> SealedBatch:
+        """Seal taps that no gate of this adapter took, and that have no codes, as the city's next batch; `waiting` has it then.
+
+        Conflict while taps of this adapter's gates wait to be sealed: their place in the chain is taken.
+        """
+        if self.unsealed:
+            raise Conflict(f"the spool {self.folder} holds taps that are not sealed yet: let its adapter seal and stop first")
+        sealed = self._write_batch(self.chain.next_seq, [taps], [])
+        self._count_gates(taps)
+        return sealed
+
     def sync(self) -> None:
         """Bring the taps of all journals to the disk itself, for the hours in which none is sealed."""
         for journal in self.unsealed:
@@ -171,7 +182,7 @@ class Spool:
         if lock != CLOSED:
             os.close(lock)
 
-    def _write_batch(self, seq: int, taps: Sequence[bytes], codes: Sequence[bytes]) -> None:
+    def _write_batch(self, seq: int, taps: Sequence[bytes], codes: Sequence[bytes]) -> SealedBatch:
         """Seal taps as the next batch and write it durably; the chain then ends with it."""
         key = self.city_key
         sealed = seal(b"".join(taps), codes, city=key.city, tail=self.chain, key=key.key, key_id=key.key_id)
@@ -184,6 +195,7 @@ class Spool:
         self.chain = self.chain.after(sealed.header)
         self.batch_bytes += len(data)
         self.waiting.append(spooled)
+        return sealed
 
     def _read_inside(self) -> bytes:
         path = self.folder / "inside"

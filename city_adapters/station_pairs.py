@@ -2,16 +2,20 @@
 
 A pair costs what the tariff's first charge says wherever the lines of that charge join it, whatever the rider rode. A pair that
 they do not join costs the charge whose lines do, and a pair that no charge joins alone is cut at the station where the sum of
-the parts is lowest (then the metres, then the station's number).
+the parts is lowest (then the metres, then the station's number). Metres are those of the earlier networks that fares were made
+on, where there are such; who earned a fare goes by today's network.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from city_adapters.network import Link, Network, Transfer
-from city_adapters.paths import Int32s, Int64s, Track, shortest_paths, sums_along
-from city_adapters.split_rule import SplitModel, SplitRule
+from city_adapters.agreed_shares import AgreedShares, with_agreed
+from city_adapters.network import Network
+from city_adapters.paths import Int32s, Int64s, shortest_paths, sums_along
+from city_adapters.price_path import TrackPiece, lines_charged, price_metres, track_over, track_pieces
+from city_adapters.split_rule import SplitRule
+from city_adapters.split_weights import split_weights
 from city_adapters.tariff import Charge, Tariff
 from fare_chain.errors import Malformed
 
@@ -21,20 +25,25 @@ POINTS_PER_FEN = 10_000
 
 @dataclass(frozen=True)
 class StationPairs:
-    """Fare and metres (n, n), -1 where there is none, and weights (n, n, k) that sum to more than 0 where there is a fare."""
+    """Fare and metres (n, n), -1 where there is none, and who earned it.
+
+    `weights` (n, n, k) sum to more than 0 where there is a fare; `period_weights` are the same for each period of the split rule.
+    `marked_metres` (n, n, k) are the metres of each operator on the shortest path: added up from marker to marker they are the
+    weights of a ride whose path is proven.
+    """
 
     fare_fen: Int64s
     distance_m: Int64s
     weights: Int64s
+    period_weights: tuple[Int64s, ...]
+    marked_metres: Int64s
 
 
-def station_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, split: SplitRule) -> StationPairs:
+def station_pairs(
+    network: Network, operators: tuple[int, ...], tariff: Tariff, split: SplitRule, agreed: AgreedShares | None = None
+) -> StationPairs:
     """Price every pair and weigh who earned it; `operators` orders the last axis of the weights."""
-    assert split.model is SplitModel.SHORTEST_PATH_METRES, "the only model yet"
-    first, *others = (
-        _under_one_charge(network, operators, charge, _lines_of(network, tariff, charge)) for charge in tariff.charges
-    )
-    pairs = first
+    pairs, *others = (charge_pairs(network, operators, tariff, split, charge, agreed) for charge in tariff.charges)
     for other in others:
         pairs = _filled(pairs, other)
     while (pairs.fare_fen < 0).any():
@@ -42,13 +51,29 @@ def station_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, 
         if (joined.fare_fen < 0).sum() == (pairs.fare_fen < 0).sum():
             break
         pairs = joined
-    return pairs
+    weights, *of_periods = (
+        with_agreed(weights, agreed, network.rows, operators) for weights in (pairs.weights, *pairs.period_weights)
+    )
+    return StationPairs(pairs.fare_fen, pairs.distance_m, weights, tuple(of_periods), pairs.marked_metres)
 
 
-def charge_pairs(network: Network, operators: tuple[int, ...], tariff: Tariff, split: SplitRule, charge: Charge) -> StationPairs:
-    """Price the pairs that the lines of one charge join, by that charge alone: what gates of their own ask for."""
-    assert split.model is SplitModel.SHORTEST_PATH_METRES, "the only model yet"
-    return _under_one_charge(network, operators, charge, _lines_of(network, tariff, charge))
+def charge_pairs(
+    network: Network,
+    operators: tuple[int, ...],
+    tariff: Tariff,
+    split: SplitRule,
+    charge: Charge,
+    agreed: AgreedShares | None = None,
+) -> StationPairs:
+    """Price the pairs that the lines of one charge join, by that charge alone, and weigh who earned them."""
+    lines = lines_charged(network, tariff, charge)
+    fare_fen, distance_m = _priced(network, charge, lines)
+    earned = split_weights(network, operators, split, lines)
+    weights, *of_periods = (
+        np.where((fare_fen >= 0)[:, :, None], with_agreed(weights, agreed, network.rows, operators), 0)
+        for weights in earned.of_periods
+    )
+    return StationPairs(fare_fen, distance_m, weights, tuple(of_periods), earned.metres)
 
 
 def narrow(values: Int64s) -> Int32s:
@@ -60,58 +85,18 @@ def narrow(values: Int64s) -> Int32s:
     return kept
 
 
-def _lines_of(network: Network, tariff: Tariff, charge: Charge) -> frozenset[str]:
-    named = {line for other in tariff.charges for line in other.lines}
-    return frozenset(charge.lines or (line.line_id for line in network.lines if line.line_id not in named))
-
-
-def _under_one_charge(network: Network, operators: tuple[int, ...], charge: Charge, lines: frozenset[str]) -> StationPairs:
-    pieces = _pieces(network, lines)
-    ends = np.array([piece.ends for piece in pieces], dtype=np.int64).reshape(-1, 2)
-    metres = np.array([piece.metres for piece in pieces], dtype=np.int64)
-    paths = shortest_paths(Track(len(network.stations), ends, metres))
-    fares = charge.fares(np.maximum(paths.metres, 0), sums_along(paths, _metres_by_class(pieces, charge.rate_classes)))
-    earned = sums_along(paths, _metres_by_operator(pieces, network, operators))
-    stops = _stops_by_operator(network, operators, lines)
-    unmoved = np.nonzero(paths.metres == 0)
-    earned[unmoved] = stops[unmoved[0]] + stops[unmoved[1]]
-    served = stops.any(axis=1)
+def _priced(network: Network, charge: Charge, lines: frozenset[str]) -> tuple[Int64s, Int64s]:
+    """Fare and metres of each pair along the shortest track of these lines, -1 where they do not join it."""
+    pieces = track_pieces(network, lines)
+    paths = shortest_paths(track_over(network, pieces))
+    price_m = price_metres(network, lines, paths.metres)
+    fares = charge.fares(np.maximum(price_m, 0), sums_along(paths, _metres_by_class(pieces, charge.rate_classes)))
+    served = np.array([not lines.isdisjoint(network.lines_at[station.station_id]) for station in network.stations])
     reached = (paths.metres >= 0) & np.logical_and.outer(served, served)
-    return StationPairs(np.where(reached, fares, -1), np.where(reached, paths.metres, -1), np.where(reached[:, :, None], earned, 0))
+    return np.where(reached, fares, -1), np.where(reached, price_m, -1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Track between two neighbouring rows: its metres, and all links that have just these; none where riders walk."""
-
-    ends: tuple[int, int]
-    metres: int
-    links: tuple[Link, ...]
-
-
-def _pieces(network: Network, lines: frozenset[str]) -> list[_Piece]:
-    """Of links between the same two stations the shortest is the track; a walk that fares run through has no metres."""
-    beside: dict[tuple[int, int], list[Link]] = {}
-    for link in network.links:
-        if link.line_id in lines:
-            beside.setdefault(_ends(network, link), []).append(link)
-    pieces = {}
-    for ends, links in beside.items():
-        metres = min(link.distance_m for link in links)
-        pieces[ends] = _Piece(ends, metres, tuple(link for link in links if link.distance_m == metres))
-    for change in network.transfers:
-        if change.joins_fares and change.from_id != change.to_id and {change.from_line, change.to_line} <= lines:
-            ends = _ends(network, change)
-            pieces[ends] = _Piece(ends, 0, ())
-    return [pieces[ends] for ends in sorted(pieces)]
-
-
-def _ends(network: Network, between: Link | Transfer) -> tuple[int, int]:
-    first, second = sorted((network.rows[between.from_id], network.rows[between.to_id]))
-    return first, second
-
-
-def _metres_by_class(pieces: list[_Piece], rate_classes: tuple[str, ...]) -> Int64s:
+def _metres_by_class(pieces: list[TrackPiece], rate_classes: tuple[str, ...]) -> Int64s:
     metres = np.zeros((len(pieces), len(rate_classes)), dtype=np.int64)
     for at, piece in enumerate(pieces):
         if rate_classes and piece.links:
@@ -119,60 +104,53 @@ def _metres_by_class(pieces: list[_Piece], rate_classes: tuple[str, ...]) -> Int
     return metres
 
 
-def _metres_by_operator(pieces: list[_Piece], network: Network, operators: tuple[int, ...]) -> Int64s:
-    """Metres of each piece by operator: in equal parts between the lines, odd metres to the lines named first."""
-    operator_of = {line.line_id: line.operator for line in network.lines}
-    metres = np.zeros((len(pieces), len(operators)), dtype=np.int64)
-    for at, piece in enumerate(pieces):
-        for place, link in enumerate(piece.links):
-            part = (piece.metres + len(piece.links) - 1 - place) // len(piece.links)
-            metres[at, operators.index(operator_of[link.line_id])] += part
-    return metres
-
-
-def _stops_by_operator(network: Network, operators: tuple[int, ...], lines: frozenset[str]) -> Int64s:
-    """How many of the lines that stop at each station an operator runs: the weights of a ride that covers no metres."""
-    operator_of = {line.line_id: line.operator for line in network.lines}
-    stops = np.zeros((len(network.stations), len(operators)), dtype=np.int64)
-    for row, station in enumerate(network.stations):
-        for line_id in network.lines_at[station.station_id]:
-            if line_id in lines:
-                stops[row, operators.index(operator_of[line_id])] += 1
-    return stops
-
-
 def _filled(pairs: StationPairs, other: StationPairs) -> StationPairs:
     """Take from `other` the pairs that have no fare yet."""
     lacks = pairs.fare_fen < 0
+
+    def earned(held: Int64s, new: Int64s) -> Int64s:
+        return np.where(lacks[:, :, None], new, held)
+
     return StationPairs(
         np.where(lacks, other.fare_fen, pairs.fare_fen),
         np.where(lacks, other.distance_m, pairs.distance_m),
-        np.where(lacks[:, :, None], other.weights, pairs.weights),
+        earned(pairs.weights, other.weights),
+        tuple(map(earned, pairs.period_weights, other.period_weights)),
+        earned(pairs.marked_metres, other.marked_metres),
     )
 
 
 def _joined(pairs: StationPairs) -> StationPairs:
     """Price each pair without a fare as two priced parts, cut where their sum is lowest; weigh each part by its fare."""
-    fare_fen, distance_m, weights = pairs.fare_fen.copy(), pairs.distance_m.copy(), pairs.weights.copy()
+    fare_fen, distance_m, marked = pairs.fare_fen.copy(), pairs.distance_m.copy(), pairs.marked_metres.copy()
+    before = (pairs.weights, *pairs.period_weights)
+    weights = [held.copy() for held in before]
     for origin, end in np.argwhere(pairs.fare_fen < 0):
-        if origin > end:
+        cut = _cut(pairs, origin, end) if origin < end else -1
+        if cut < 0:
             continue
-        cuts = np.flatnonzero((pairs.fare_fen[origin] >= 0) & (pairs.fare_fen[:, end] >= 0))
-        if not len(cuts):
-            continue
-        fares = pairs.fare_fen[origin, cuts] + pairs.fare_fen[cuts, end]
-        metres = pairs.distance_m[origin, cuts] + pairs.distance_m[cuts, end]
-        best = np.lexsort((cuts, metres, fares))[0]
-        cut = cuts[best]
-        points = _points(pairs, origin, cut) + _points(pairs, cut, end)
-        for way in ((origin, end), (end, origin)):
-            fare_fen[way], distance_m[way], weights[way] = fares[best], metres[best], points
-    return StationPairs(fare_fen, distance_m, weights)
+        for start, stop in ((origin, end), (end, origin)):
+            fare_fen[start, stop] = pairs.fare_fen[start, cut] + pairs.fare_fen[cut, stop]
+            distance_m[start, stop] = pairs.distance_m[start, cut] + pairs.distance_m[cut, stop]
+            marked[start, stop] = pairs.marked_metres[start, cut] + pairs.marked_metres[cut, stop]
+            for held, new in zip(before, weights, strict=True):
+                new[start, stop] = _points(pairs.fare_fen, held, start, cut) + _points(pairs.fare_fen, held, cut, stop)
+    return StationPairs(fare_fen, distance_m, weights[0], tuple(weights[1:]), marked)
 
 
-def _points(pairs: StationPairs, origin: int, end: int) -> Int64s:
+def _cut(pairs: StationPairs, origin: int, end: int) -> int:
+    """Find the station where two priced parts cost least together, -1 where there is none."""
+    cuts = np.flatnonzero((pairs.fare_fen[origin] >= 0) & (pairs.fare_fen[:, end] >= 0))
+    if not len(cuts):
+        return -1
+    fares = pairs.fare_fen[origin, cuts] + pairs.fare_fen[cuts, end]
+    metres = pairs.distance_m[origin, cuts] + pairs.distance_m[cuts, end]
+    return int(cuts[np.lexsort((cuts, metres, fares))[0]])
+
+
+def _points(fare_fen: Int64s, weights: Int64s, origin: int, end: int) -> Int64s:
     """Share the fare of one part over its operators, in points that sum to it exactly."""
-    summed = np.cumsum(pairs.weights[origin, end])
-    edges = pairs.fare_fen[origin, end] * POINTS_PER_FEN * summed // summed[-1]
+    summed = np.cumsum(weights[origin, end])
+    edges = fare_fen[origin, end] * POINTS_PER_FEN * summed // summed[-1]
     points: Int64s = np.diff(edges, prepend=0)
     return points

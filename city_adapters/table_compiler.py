@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from city_adapters.agreed_shares import AgreedShares
 from city_adapters.agreement import Agreement
 from city_adapters.city import City
 from city_adapters.day_hours import DayType
@@ -15,6 +16,7 @@ from city_adapters.discount import PERCENT_PPM, Discount
 from city_adapters.network import TransferKind
 from city_adapters.overrides import Overrides
 from city_adapters.paths import Int64s
+from city_adapters.service_day import YEARS
 from city_adapters.split_rule import SplitRule
 from city_adapters.station_pairs import StationPairs, charge_pairs, narrow, station_pairs
 from city_adapters.table_packing import stacked
@@ -27,6 +29,7 @@ from city_adapters.tables import (
     CityTable,
     Concession,
     GateArea,
+    Period,
     RideTerms,
     TariffVersion,
     Walk,
@@ -70,14 +73,9 @@ def compile_city(city: City) -> CityTable:
         station_numbers=narrow(np.array([station.number for station in city.stations], dtype=np.int64)),
         station_ids=tuple(station.station_id for station in city.stations),
         beneficiaries=operators,
-        versions=tuple(_version(city, operators, areas, in_force) for in_force in _stretches(city)),
+        versions=tuple(_versions(city, operators, areas)),
         gate_areas=areas,
-        walks=tuple(
-            Walk(rows[one], rows[other], change.time_limit_min * MINUTE_US)
-            for change in city.network.transfers
-            if change.kind is TransferKind.EXIT_AND_REENTER and change.joins_fares and change.time_limit_min
-            for one, other in ((change.from_id, change.to_id), (change.to_id, change.from_id))
-        ),
+        walks=_walks(city),
         borders=tuple(
             Border(rows[change.from_id], change.to_id, change.time_limit_min * MINUTE_US)
             for change in city.network.transfers
@@ -107,59 +105,78 @@ class _InForce(NamedTuple):
     tariff: Tariff
     split: SplitRule
     overrides: Overrides | None
+    agreed: AgreedShares | None
     stretch: Validity
 
 
 def _stretches(city: City) -> Iterator[_InForce]:
     """The stretches of time between two changes of any dated file, with what is in force."""
-    dated: Sequence[Dated] = [*city.tariffs, *city.splits, *city.overrides]
+    dated: Sequence[Dated] = [*city.tariffs, *city.splits, *city.overrides, *city.agreed]
     edges = sorted({edge for one in dated for edge in (one.validity.from_us, one.validity.to_us)})
     for begin, end in pairwise(edges):
         tariff, split = _in_force(city.tariffs, begin), _in_force(city.splits, begin)
         if tariff is not None and split is not None:
-            yield _InForce(tariff, split, _in_force(city.overrides, begin), Validity(begin, end))
+            amended, agreed = _in_force(city.overrides, begin), _in_force(city.agreed, begin)
+            yield _InForce(tariff, split, amended, agreed, Validity(begin, end))
 
 
 def _in_force(versions: Sequence[AnyDated], at_us: int) -> AnyDated | None:
     return next((one for one in versions if one.validity.from_us <= at_us < one.validity.to_us), None)
 
 
-def _version(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> TariffVersion:
-    tariff, split, overrides, stretch = in_force
-    pairs = _with_areas(city, operators, areas, tariff, split)
-    if overrides is not None:
-        _override(pairs.fare_fen, city, areas, tariff, overrides)
+def _versions(city: City, operators: tuple[int, ...], areas: Sequence[GateArea]) -> Iterator[TariffVersion]:
+    """A version for each stretch; pairs are priced and split once for all that differ in overrides alone."""
+    known: dict[tuple[object, ...], StationPairs] = {}
+    for in_force in _stretches(city):
+        files = in_force.tariff.file, in_force.split.file, in_force.agreed and in_force.agreed.file
+        if files not in known:
+            known[files] = _with_areas(city, operators, areas, in_force)
+        yield _version(city, areas, in_force, known[files])
+
+
+def _version(city: City, areas: Sequence[GateArea], in_force: _InForce, pairs: StationPairs) -> TariffVersion:
+    tariff, split, stretch = in_force.tariff, in_force.split, in_force.stretch
+    fare_fen = pairs.fare_fen.copy()
+    if in_force.overrides is not None:
+        _override(fare_fen, city, areas, tariff, in_force.overrides)
+    sets = [pairs.weights, *pairs.period_weights]
+    if split.markers:
+        sets.append(pairs.marked_metres)
     return TariffVersion(
         valid_from_us=stretch.from_us,
         valid_to_us=stretch.to_us,
         name=tariff.name,
-        fare_fen=narrow(pairs.fare_fen),
+        fare_fen=narrow(fare_fen),
         distance_m=narrow(pairs.distance_m),
-        weights=stacked([narrow(pairs.weights)]),
-        marker_set=NO_SET,
-        terms=_terms(tariff, pairs.fare_fen[: len(city.stations), : len(city.stations)]),
+        weights=stacked([narrow(weights) for weights in sets]),
+        periods=tuple(
+            Period(hours.days, hours.from_min, hours.to_min, number)
+            for number, period in enumerate(split.periods, 1)
+            for hours in period.hours
+        ),
+        marker_set=len(sets) - 1 if split.markers else NO_SET,
+        terms=_terms(tariff, fare_fen[: len(city.stations), : len(city.stations)]),
         concessions=tuple(row for discount in tariff.discounts for row in _concessions(discount)),
     )
 
 
-def _with_areas(
-    city: City, operators: tuple[int, ...], areas: Sequence[GateArea], tariff: Tariff, split: SplitRule
-) -> StationPairs:
+def _with_areas(city: City, operators: tuple[int, ...], areas: Sequence[GateArea], in_force: _InForce) -> StationPairs:
     """Price rows of gate areas as their stations, but those of one charge among each other by that charge alone."""
-    stations = station_pairs(city.network, operators, tariff, split)
+    tariff, split, agreed = in_force.tariff, in_force.split, in_force.agreed
+    stations = station_pairs(city.network, operators, tariff, split, agreed)
     row_of = np.array([*range(len(city.stations)), *(area.station_row for area in areas)], dtype=np.int64)
     pairs = _taken(stations, row_of)
     for charge in tariff.charges:
         own = [len(city.stations) + at for at, area in enumerate(areas) if area.line_id in charge.lines]
-        if not own:
-            continue
-        alone = _taken(charge_pairs(city.network, operators, tariff, split, charge), row_of[own])
-        priced = np.ix_(own, own)
-        for held, new in zip(
-            (pairs.fare_fen, pairs.distance_m, pairs.weights), (alone.fare_fen, alone.distance_m, alone.weights), strict=True
-        ):
-            held[priced] = new
+        if own:
+            alone = _taken(charge_pairs(city.network, operators, tariff, split, charge, agreed), row_of[own])
+            for held, new in zip(_matrices(pairs), _matrices(alone), strict=True):
+                held[np.ix_(own, own)] = new
     return pairs
+
+
+def _matrices(pairs: StationPairs) -> tuple[Int64s, ...]:
+    return pairs.fare_fen, pairs.distance_m, pairs.weights, *pairs.period_weights, pairs.marked_metres
 
 
 def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: Tariff, overrides: Overrides) -> None:
@@ -186,13 +203,25 @@ def _override(fare_fen: Int64s, city: City, areas: Sequence[GateArea], tariff: T
 
 
 def _taken(pairs: StationPairs, rows: Int64s) -> StationPairs:
-    both = np.ix_(rows, rows)
-    return StationPairs(pairs.fare_fen[both], pairs.distance_m[both], pairs.weights[both])
+    """The pairs of these rows, each as an array of its own."""
+    fare_fen, distance_m, weights, *of_periods, metres = (matrix[np.ix_(rows, rows)] for matrix in _matrices(pairs))
+    return StationPairs(fare_fen, distance_m, weights, tuple(of_periods), metres)
 
 
 def _gate_areas(city: City) -> tuple[GateArea, ...]:
     rows = city.network.rows
     return tuple(GateArea(rows[gates.station_id], gates.from_gate, gates.to_gate, gates.line_id) for gates in city.gates)
+
+
+def _walks(city: City) -> tuple[Walk, ...]:
+    """The virtual transfers, one each way; of several rows for the same two stations the longest limit counts."""
+    limits: dict[tuple[int, int], int] = {}
+    for change in city.network.transfers:
+        if change.kind is TransferKind.EXIT_AND_REENTER and change.time_limit_min:
+            one, other = city.network.rows[change.from_id], city.network.rows[change.to_id]
+            for way in ((one, other), (other, one)):
+                limits[way] = max(limits.get(way, 0), change.time_limit_min * MINUTE_US)
+    return tuple(Walk(*way, limit_us) for way, limit_us in limits.items())
 
 
 def _terms(tariff: Tariff, fare_fen: Int64s) -> RideTerms:
@@ -218,15 +247,9 @@ def _concessions(discount: Discount) -> Iterator[Concession]:
 
 def _calendar(city: City) -> Calendar:
     """The city's hours as whole numbers; Malformed for a zone that moves its clocks, whose hours no single offset tells."""
-    zone = ZoneInfo(city.days.time_zone)
-    offsets = {
-        zone.utcoffset(datetime(year, month, 1, 12, tzinfo=UTC).replace(tzinfo=None))
-        for year in range(2015, 2040)
-        for month in (1, 7)
-    }
-    if len(offsets) != 1 or None in offsets:
+    if city.days.moves_its_clocks:
         raise Malformed(f"{city.slug}: {city.days.time_zone} moves its clocks; hours of such a city cannot be told yet")
-    offset = next(iter(offsets)) or timedelta()
+    offset = datetime(YEARS[0], 1, 1, 12, tzinfo=ZoneInfo(city.days.time_zone)).utcoffset() or timedelta()
     days = sorted(((day.date - _EPOCH.date()).days, list(DayType).index(day.day)) for day in city.calendar)
     return Calendar(offset // timedelta(seconds=1), city.days.starts_at_hour * 3600, tuple(days))
 

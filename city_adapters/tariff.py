@@ -1,6 +1,6 @@
 """One dated version of what a city charges: bands by distance, a flat fare, or a rate per kilometre, each for its own lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -57,6 +57,16 @@ class Bands:
         steps = np.maximum(-((self.up_to_m[-1] - metres) // self.step_m), 0)
         fares: Int64s = np.array(self.fare_fen, dtype=np.int64)[band] + steps * self.step_fen
         return fares
+
+    def metres_of(self, fare_fen: Fen) -> tuple[int, int] | None:
+        """Tell which metres cost just this: more than the first, at most the second; nothing where no metres do."""
+        if fare_fen in self.fare_fen:
+            band = self.fare_fen.index(fare_fen)
+            return (self.up_to_m[band - 1] if band else 0), self.up_to_m[band]
+        steps, part = divmod(fare_fen - self.fare_fen[-1], self.step_fen)
+        if part or steps < 1:
+            return None
+        return self.up_to_m[-1] + (steps - 1) * self.step_m, self.up_to_m[-1] + steps * self.step_m
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,11 @@ class Tariff:
     discounts: tuple[Discount, ...]
     provenance: Provenance
 
+    @property
+    def month_tiers(self) -> Discount | None:
+        """The discount whose tiers are steps of a rider's month, if the tariff has one."""
+        return next((discount for discount in self.discounts if discount.needs_step), None)
+
 
 def read_tariff(fields: Fields, validity: Validity) -> Tariff:
     """Read a tariff file whose dates were read before; what is wrong becomes findings of `fields`."""
@@ -187,8 +202,12 @@ def _bands(fields: Fields) -> Bands:
     fare_fen = tuple(_fen(band, "fare_fen", least=1) for band in bands)
     for band in bands:
         band.done()
-    if not (_rises(up_to_m) and _rises(fare_fen)):
-        fields.wrong("bands", "do not rise", "give bands of strictly rising up_to_m and fare_fen")
+    for name, values in (("up_to_m", up_to_m), ("fare_fen", fare_fen)):
+        for at, (before, value) in enumerate(pairwise(values), 1):
+            if value <= before:
+                fields.wrong(
+                    f"bands[{at}].{name}", f"is {value} after {before}", "give bands of strictly rising up_to_m and fare_fen"
+                )
     return Bands(up_to_m, fare_fen, fields.whole("step_m", least=1), _fen(fields, "step_fen", least=1))
 
 
@@ -230,7 +249,3 @@ def _ride_time(fields: Fields) -> RideTime:
 
 def _fen(fields: Fields, name: str, least: int) -> Fen:
     return Fen(fields.whole(name, least=least, most=MOST_FEN))
-
-
-def _rises(values: Sequence[int]) -> bool:
-    return all(before < after for before, after in pairwise(values))

@@ -26,11 +26,12 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    """The first service day of a version, and the first after it (None: until the next version)."""
+    """The first service day of a version, and the first after it (None: until the next version); the line that says so."""
 
     file: str
     valid_from: date
     valid_to: date | None
+    line: int = 0
 
 
 def read_dates(fields: Fields) -> Dates:
@@ -40,7 +41,7 @@ def read_dates(fields: Fields) -> Dates:
         fields.wrong("valid_from", f"is {first}, which the file's name does not say", "name the file for the day it begins")
     if end is not None and end <= first:
         fields.wrong("valid_to", f"is {end}, not after valid_from {first}", "give the first day on which it no longer holds")
-    return Dates(fields.file, first, end)
+    return Dates(fields.file, first, end, fields.line_of("valid_from" if end is None else "valid_to"))
 
 
 def follow(dates: Sequence[Dates], days: ServiceDays) -> tuple[dict[str, Validity], list[Finding]]:
@@ -58,4 +59,9 @@ def follow(dates: Sequence[Dates], days: ServiceDays) -> tuple[dict[str, Validit
 
 
 def _clash(version: Dates, message: str) -> Finding:
-    return error(version.file, f"this version {message}", "change valid_to, or leave it out: it then ends where the next begins")
+    return error(
+        version.file,
+        f"this version {message}",
+        "change valid_to, or leave it out: it then ends where the next begins",
+        line=version.line,
+    )

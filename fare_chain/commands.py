@@ -32,6 +32,10 @@ def keys_new(
     keys: Annotated[Path, typer.Option(help="Folder of the private key; keep it on this machine")],
     members: Annotated[Path, typer.Option(help="Folder of the public half, to be handed around")],
     days: Annotated[int, typer.Option(help="How long the key is valid")] = 365,
+    first_day: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="First day (UTC) of its validity, for older logs; now without it"),
+    ] = None,
 ) -> None:
     """Make a key: NAME.key (private), NAME.pub and NAME.entry (public)."""
     from fare_chain.identifiers import MemberNumber, Micros
@@ -41,7 +45,7 @@ def keys_new(
     uses = {known.name.lower(): known for known in KeyUse}
     if use not in uses:
         raise Malformed(f"--use is {use!r}, expected one of {', '.join(uses)}")
-    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    begin = first_day.replace(tzinfo=UTC) if first_day else datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     key = SigningKey.generate()
     valid = [Micros(int(moment.timestamp()) * 1_000_000) for moment in (begin, begin + timedelta(days=days))]
     described = PublicKey(MemberNumber(owner), uses[use], key.public, *valid)

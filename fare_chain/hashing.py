@@ -28,7 +28,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def tagged_hash(tag: str, parts: Iterable[bytes]) -> bytes:
     """Hash parts of fixed length under a named domain: SHA-256("fare-chain/<tag>/v1" LF | parts)."""
+    return tagged_prefix(tag, parts).digest()
+
+
+def tagged_prefix(tag: str, parts: Iterable[bytes]) -> "hashlib._Hash":
+    """Begin a tagged hash with these parts, to be copied and gone on with where many hashes begin alike."""
     digest = hashlib.sha256(f"fare-chain/{tag}/v1\n".encode("ascii"))
     for part in parts:
         digest.update(part)
-    return digest.digest()
+    return digest

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from city_adapters.commands import CacheFolder, tables_cache
+from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Malformed, Unknown
+from settlement.import_taps import commands as import_taps
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output")]
@@ -26,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("export-log")(export_log)
     app.command("report")(report)
     app.command("fare")(fare)
+    import_taps.add_to(app)
 
 
 def house(
@@ -41,7 +43,7 @@ def house(
     postgres_bin: Annotated[
         Path | None, typer.Option(envvar="FARE_CHAIN_PG_BIN", help="Folder with postgres and initdb to use for our own")
     ] = None,
-    cities: Annotated[Path | None, typer.Option(help="Folder of city folders; the packaged ones without it")] = None,
+    cities: CitiesFolder = None,
     cache: CacheFolder = None,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
@@ -100,6 +102,7 @@ def fare(
     destination: Annotated[str, typer.Argument(metavar="TO", help="Station id: SHA-huaqiao")],
     at: Annotated[str | None, typer.Option(help="Moment of entry, ISO 8601 with offset; now without it")] = None,
     issuer: Annotated[str | None, typer.Option(help="The rider's city; the host without it")] = None,
+    cities: CitiesFolder = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +111,7 @@ def fare(
     from settlement.quotes import quote
 
     moment = _moment_us(at)
-    told = quote(load_catalogue(cache=tables_cache(cache)), origin, destination, at_us=moment, issuer=issuer)
+    told = quote(load_catalogue(cities, tables_cache(cache)), origin, destination, at_us=moment, issuer=issuer)
     if as_json:
         print(json.dumps(told.to_json(), ensure_ascii=False))
     else:
@@ -119,15 +122,18 @@ def fares_check(
     file: Annotated[Path, typer.Argument(help="CSV with columns city, from_id, to_id, fare_yuan")],
     at: Annotated[str | None, typer.Option(help="Moment of the fares, ISO 8601 with offset; now without it")] = None,
     least: Annotated[float, typer.Option("--at-least", help="Share of exact fares below which the exit code is 1")] = 0.0,
+    cities: CitiesFolder = None,
+    rule_only: Annotated[bool, typer.Option("--rule-only", help="Leave official fares that override the rule aside")] = False,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare published fares with those that our distances and tariffs give."""
+    """Compare published fares with those that our distances, tariffs and overrides give."""
     from city_adapters.catalogue import load_catalogue
     from city_adapters.fare_list import check_fares, read_fare_list
 
     listed = read_fare_list(_read(file))
-    check = check_fares(listed, load_catalogue(cache=tables_cache(cache)).table, _moment_us(at))
+    catalogue = load_catalogue(cities, tables_cache(cache))
+    check = check_fares(listed, (catalogue.by_rule if rule_only else catalogue).table, _moment_us(at))
     total = check.total
     skipped = [*check.unreadable, *check.unknown]
     if as_json:

@@ -26,6 +26,7 @@ from simulators.ceilings import COPY, IN_THE_DATABASE, LEAF, MEGABYTE, ON_THE_PR
 from simulators.figures import Figure
 from simulators.fold_steps import TICK_TAPS, clearing_figures
 from simulators.nine_cities import NineCities, load_nine_cities
+from simulators.table_figures import cached_figure, compile_figure
 
 
 @dataclass
@@ -151,6 +152,11 @@ def _ceilings(bench: Bench) -> Iterator[Figure]:
     yield from (bench.ceiling(name) for name in (*ON_THE_PROCESSOR, *IN_THE_DATABASE))
 
 
+def _tables(bench: Bench) -> Iterator[Figure]:
+    yield compile_figure(bench.cities.numbers, bench.seconds)
+    yield cached_figure(bench.cities.numbers, bench.seconds)
+
+
 def _seal(bench: Bench) -> Iterator[Figure]:
     yield stages.seal_figure(bench.cities, bench.seconds).against(bench.ceiling(LEAF))
 
@@ -196,6 +202,7 @@ def _audit(bench: Bench) -> Iterator[Figure]:
 
 BENCHES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "ceilings": _ceilings,
+    "tables": _tables,
     "seal": _seal,
     "intake": _intake,
     "codes": _codes,

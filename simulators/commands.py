@@ -1,4 +1,4 @@
-"""The world's commands: the demo and the bench."""
+"""The world's commands: the demo, the bench, simulations."""
 
 import json
 import os
@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from simulators.bench_command import add_bench
+from simulators.simulate_command import add_simulate
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("demo")(demo)
     add_bench(app)
+    add_simulate(app)
 
 
 def demo(

@@ -145,7 +145,8 @@ def city_demand(city: City, table: CityTable, at_us: int) -> CityDemand:
     middle = len(city.stations) // 2
     lon_e3 = sorted(station.lon_e3 for station in city.stations)[middle]
     lat_e3 = sorted(station.lat_e3 for station in city.stations)[middle]
-    distance_m = np.where(version.fare_fen >= 0, version.distance_m, np.int32(-1))
+    stations = np.s_[: len(table.station_ids), : len(table.station_ids)]  # riders of this world take no line's own gates
+    distance_m = np.where(version.fare_fen[stations] >= 0, version.distance_m[stations], np.int32(-1))
     return CityDemand(city.number, city.daily_riders, (lon_e3, lat_e3), table.station_numbers, distance_m)
 
 

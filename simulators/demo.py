@@ -29,9 +29,11 @@ from settlement.store import supervisor
 from simulators import demand, members, proof, riders
 from simulators.board import Display, View
 from simulators.clock import SECOND_US, DemoClock, actor_seed
+from simulators.crossings import joints
 from simulators.gates import Crowd, Diary, gate_line
 from simulators.itineraries import Pace, legs_of
 from simulators.outcome import Evidence
+from simulators.phones import Phones
 from simulators.processes import Children, Role, program
 from simulators.status import Look, Statuses
 
@@ -41,7 +43,7 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 REST_S = 120.0
 """How long the last riders may queue, and then the spools take to empty and the house to close its last window."""
 LONGEST_RIDE_US = 10_000_000
-"""No ride of a demo takes longer, so that it need not wait for the last rider across a province: 40 minutes of the demo's clock."""
+"""No leg takes longer (40 minutes of the demo's clock), and no ride has more than two: no wait across a province."""
 VISIT_S = 3_600
 """How much longer than the run the riders' credentials are valid."""
 _LOOK_S = 1.0
@@ -144,7 +146,7 @@ class Demo:
             watching = asyncio.create_task(self._watch(statuses))
             try:
                 self.phase = "riding"
-                most_s = self.wish.seconds + LONGEST_RIDE_US / SECOND_US + REST_S
+                most_s = self.wish.seconds + 2 * LONGEST_RIDE_US / SECOND_US + REST_S
                 await Crowd(plan, phones, lines, self.diary).ride(at_most_s=most_s)
                 self.phase = "coming to rest"
                 await self._rest(statuses)
@@ -210,14 +212,15 @@ def make_plan(catalogue: Catalogue, wish: Wish, now_us: int) -> riders.Plan:
         clock, rides_per_second=max(wish.taps_per_second // 2, 1), seconds=wish.seconds, seed=wish.seed
     )
     rides = demand.intended_rides(world, departures, wish.seed)
-    return riders.plan(rides, legs_of(rides, pace, wish.seed), wish.seed)
+    tiers = {int(city.number): city.month_tiers_fen(now_us) for city in catalogue.cities}
+    return riders.plan(rides, legs_of(rides, pace, wish.seed), wish.seed, joints=joints(catalogue), tiers=tiers)
 
 
-def make_phones(plan: riders.Plan, issuer_keys: Mapping[int, Any], wish: Wish, now_us: int) -> riders.Phones:
+def make_phones(plan: riders.Plan, issuer_keys: Mapping[int, Any], wish: Wish, now_us: int) -> Phones:
     """New phones for every run: on old data, riders of the last run may still be inside under their old pseudonyms."""
     seed = int.from_bytes(actor_seed(wish.seed, "run", now_us)[:8], "little")
     now_s = now_us // SECOND_US
-    return riders.Phones(plan.riders, issuer_keys, seed=seed, not_before_s=now_s - 60, not_after_s=now_s + wish.seconds + VISIT_S)
+    return Phones(plan.riders, issuer_keys, seed=seed, not_before_s=now_s - 60, not_after_s=now_s + wish.seconds + VISIT_S)
 
 
 def free_ports(count: int) -> int:

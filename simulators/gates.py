@@ -22,7 +22,8 @@ from fare_chain import rider_code
 from fare_chain.hashing import sha256
 from fare_chain.tap import TapKind
 from simulators.connections import Connections
-from simulators.riders import Phones, Plan, PlannedScan
+from simulators.phones import Phones
+from simulators.riders import Plan, PlannedScan
 
 ANSWER_WAIT_S = 5.0
 """How long a reader waits for its gate before it shows the code again."""
@@ -35,7 +36,12 @@ SCANS_AT_ONCE = 16
 Without it, gates that stall for some seconds come back to hundreds of connections and never catch up.
 """
 NO_ANSWER = "NO_ANSWER"
-_KINDS = {TapKind.ENTRY: "entry", TapKind.EXIT: "exit"}
+_KINDS = {
+    TapKind.ENTRY: "entry",
+    TapKind.EXIT: "exit",
+    TapKind.TRANSFER_ENTRY: "transfer_entry",
+    TapKind.TRANSFER_EXIT: "transfer_exit",
+}
 
 
 class Heard(NamedTuple):

@@ -146,6 +146,7 @@ def to_json(evidence: Evidence, faults: list[str], about: Mapping[str, Any]) -> 
         "faults": faults,
         "taps": audited.taps if audited else 0,
         "journeys": windows.get("journeys_in_windows", 0),
+        "joined_over_a_border": windows.get("joins_rederived", 0),
         "windows": audited.windows if audited else 0,
         "batches": audited.batches if audited else 0,
         "ledger_size": audited.size if audited else 0,

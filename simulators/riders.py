@@ -1,12 +1,12 @@
-"""Riders as columns, the phones they carry, and the plan of every ride: which codes are shown where, and what gates should say.
+"""Riders as columns, and the plan of every ride: which codes are shown where, and what gates should say.
 
 Most riders behave. The others show a stale or a used code, a forged or stripped one, forget to tap out, or tap in twice. Their
 plan names the reason that the gate has to give, so that a run can compare answers with expectations.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from city_adapters.gate import Reason
-from fare_chain import rider_code
-from fare_chain.errors import Unknown
-from fare_chain.identifiers import MemberNumber
-from fare_chain.keys import SIGNATURE_BYTES, SigningKey
-from fare_chain.rider_code import LIFETIME_US, Credential, JourneyState
+from fare_chain.rider_code import LIFETIME_US
 from fare_chain.tap import Category, TapKind
-from simulators.clock import SECOND_US, actor_seed, stream
+from simulators.clock import SECOND_US, stream
+from simulators.crossings import Crossing, Joint, cross
 from simulators.demand import WHOLE, RideColumns
-from simulators.itineraries import LegColumns, gate_beside
+from simulators.itineraries import GATES_PER_STATION, LegColumns, gate_beside
 
+MOST_SPENT_FEN = 15_000
+"""What the busiest riders have spent this month."""
 PAUSE_US = 400_000
 """Between two scans at the same gate line: stepping back, holding the phone out again."""
 REST_US = 5 * SECOND_US
@@ -111,6 +110,8 @@ class RiderColumns:
 
     issuer: NDArray[np.uint16]
     category: NDArray[np.uint8]
+    step: NDArray[np.uint8]
+    """The step of the month that the issuer attests, 0 where it attests none."""
 
     def __len__(self) -> int:
         return len(self.issuer)
@@ -125,6 +126,8 @@ class Plan:
     riders: RiderColumns
     rider: NDArray[np.uint32]
     misbehaviour: NDArray[np.uint8]
+    crossings: Mapping[int, Crossing] = field(default_factory=dict)
+    """The rides that go on over a border, by ride."""
 
     def __len__(self) -> int:
         return len(self.rides)
@@ -136,6 +139,8 @@ class Plan:
     def scans(self, ride: int) -> tuple[PlannedScan, ...]:
         """The scans of one ride, in their order."""
         kind = Misbehaviour(self.misbehaviour[ride])
+        if ride in self.crossings:
+            return self._over_the_border(ride, self.crossings[ride])
         return tuple(self._scan(ride, number, kind) for number in range(len(_SCRIPTS[kind])))
 
     def expected(self) -> Counter[Reason]:
@@ -145,7 +150,20 @@ class Plan:
         for kind, script in _SCRIPTS.items():
             for step in script:
                 answers[step.expected] += rides[kind]
+        answers[Reason.OPEN] += 2 * len(self.crossings)
         return +answers
+
+    def _over_the_border(self, ride: int, crossing: Crossing) -> tuple[PlannedScan, ...]:
+        """In at the first host, out at its border station, in again beyond, out at the end."""
+        joint, (enter, leave) = crossing.joint, (self._scan(ride, number, Misbehaviour.NONE) for number in range(2))
+        out_kind, in_kind = (TapKind.TRANSFER_EXIT, TapKind.TRANSFER_ENTRY) if crossing.walks else (TapKind.EXIT, TapKind.ENTRY)
+        place = leave.gate % GATES_PER_STATION
+        out = replace(
+            leave, due_us=crossing.out_us, station=joint.station, gate=joint.station * GATES_PER_STATION + place, kind=out_kind
+        )
+        gate = joint.beyond_station * GATES_PER_STATION + place
+        into = replace(out, due_us=crossing.in_us, host=joint.beyond, station=joint.beyond_station, gate=gate, kind=in_kind)
+        return enter, out, into, replace(leave, host=joint.beyond, station=crossing.to_station)
 
     def _scan(self, ride: int, number: int, kind: Misbehaviour) -> PlannedScan:
         step, before = _SCRIPTS[kind][number], _SCRIPTS[kind][:number]
@@ -166,13 +184,35 @@ class Plan:
         )
 
 
-def plan(rides: RideColumns, legs: LegColumns, seed: int, shares: Mapping[Misbehaviour, int] = SHARES) -> Plan:
-    """Decide who rides each ride, and which rides go wrong and how."""
+def plan(
+    rides: RideColumns,
+    legs: LegColumns,
+    seed: int,
+    shares: Mapping[Misbehaviour, int] = SHARES,
+    *,
+    joints: Sequence[Joint] = (),
+    tiers: Mapping[int, Sequence[int]] | None = None,
+) -> Plan:
+    """Decide who rides each ride, which rides go wrong and how, and which go on over a border.
+
+    `tiers` gives, for each home city with month tiers, the spend in fen from which each step counts.
+    """
     misbehaviour = misbehave(rides, seed, shares)
+    crossings, legs = cross(rides, legs, joints, seed, ~rides.toured & (misbehaviour == Misbehaviour.NONE))
     alone = np.isin(misbehaviour, _NEVER_AGAIN)
     issuer, rider = take_turns(rides.issuer, legs, alone)
     category = stream(seed, "categories").choice(_CATEGORIES, size=len(issuer)).astype("u1")
-    return Plan(rides, legs, RiderColumns(issuer, category), rider, misbehaviour)
+    return Plan(rides, legs, RiderColumns(issuer, category, attest(issuer, seed, tiers or {})), rider, misbehaviour, crossings)
+
+
+def attest(issuer: NDArray[np.uint16], seed: int, tiers: Mapping[int, Sequence[int]]) -> NDArray[np.uint8]:
+    """The step that each rider's issuer attests: what was spent this month is drawn evenly, up to 150 yuan (illustrative)."""
+    spent_fen = stream(seed, "months").integers(0, MOST_SPENT_FEN, size=len(issuer))
+    step = np.zeros(len(issuer), "u1")
+    for city, begins_fen in tiers.items():
+        here = issuer == city
+        step[here] = np.searchsorted(np.array(begins_fen), spent_fen[here], side="right")
+    return step
 
 
 def misbehave(rides: RideColumns, seed: int, shares: Mapping[Misbehaviour, int] = SHARES) -> NDArray[np.uint8]:
@@ -208,82 +248,6 @@ def take_turns(
         riders += needed
     rider[alone] = riders + np.arange(np.count_nonzero(alone))
     return np.concatenate([*issuers, issuer[alone]]).astype("<u2"), rider
-
-
-class Phones:
-    """What the riders carry: device key, credential, the journey they are on, the code they showed last.
-
-    Device keys are real Ed25519 keys derived from the world's seed, so that a run repeats; a phone is made when its rider first
-    shows a code. The only thing of this room that changes while a run goes on.
-    """
-
-    def __init__(
-        self, riders: RiderColumns, issuer_keys: Mapping[int, SigningKey], *, seed: int, not_before_s: int, not_after_s: int
-    ) -> None:
-        """Take the riders, the issuer key of each home city, and the period of all credentials (Unix seconds)."""
-        missing = sorted(set(np.unique(riders.issuer).tolist()) - set(issuer_keys))
-        if missing:
-            raise Unknown(f"riders of member {missing[0]} have no issuer key: hand in one for each home city")
-        self._riders = riders
-        self._issuer_keys = issuer_keys
-        self._seed = seed
-        self._period_s = (not_before_s, not_after_s)
-        self._forger = SigningKey(actor_seed(seed, "forger"))
-        self._phones: dict[int, _Phone] = {}
-
-    def show(self, scan: PlannedScan, now_us: int) -> bytes:
-        """Make the code of a planned scan, at scan time: `now_us` is the real time of the rider's clock."""
-        phone = self._phone(scan.rider)
-        if scan.showing is not Showing.AGAIN:
-            phone.counter += 1
-            phone.last_code = self._make(phone, scan, now_us)
-        return phone.last_code
-
-    def passed(self, scan: PlannedScan, now_us: int) -> None:
-        """Note that the gate opened for this scan: after an entry the codes carry the journey's state, until the exit."""
-        entered = scan.kind is TapKind.ENTRY
-        self._phone(scan.rider).journey = (
-            JourneyState(MemberNumber(scan.host), scan.station, now_us // SECOND_US) if entered else None
-        )
-
-    def is_inside(self, rider: int) -> bool:
-        """Tell whether this rider's last open gate was an entry."""
-        return self._phone(rider).journey is not None
-
-    def _make(self, phone: "_Phone", scan: PlannedScan, now_us: int) -> bytes:
-        issued_us = now_us - STALE_AGE_US if scan.showing is Showing.STALE else now_us
-        credential = self._credential(phone, scan.showing)
-        code = rider_code.issue(phone.key, credential, issued_us, phone.counter, phone.journey)
-        return code[:-SIGNATURE_BYTES] if scan.showing is Showing.STRIPPED else code
-
-    def _credential(self, phone: "_Phone", showing: Showing) -> Credential:
-        """The phone's credential, or what a forger makes of it."""
-        true = phone.credential
-        if showing is Showing.UNKNOWN_KEY:
-            return self._attest(self._forger, true.issuer, true.device_public, true.category)
-        if showing is Showing.FALSE_SIGNATURE:
-            return replace(true, signature=self._forger.sign_in("credential", true.attested()))
-        return true
-
-    def _phone(self, rider: int) -> "_Phone":
-        if rider not in self._phones:
-            key = SigningKey(actor_seed(self._seed, "rider", rider))
-            issuer, category = int(self._riders.issuer[rider]), Category(self._riders.category[rider])
-            self._phones[rider] = _Phone(key, self._attest(self._issuer_keys[issuer], issuer, key.public, category))
-        return self._phones[rider]
-
-    def _attest(self, signer: SigningKey, issuer: int, device_public: bytes, category: Category) -> Credential:
-        begins, ends = self._period_s
-        return rider_code.issue_credential(signer, issuer, device_public, not_before_s=begins, not_after_s=ends, category=category)
-
-
-@dataclass(slots=True)
-class _Phone:
-    key: SigningKey
-    credential: Credential
-    counter: int = 0
-    journey: JourneyState | None = None
-    last_code: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Rederiving:
         self.tick: list[VerifiedEntry] = []
         self.expected: dict[int, WindowEntry] = {}
         self.journeys = 0
+        self.joins = 0
         self.windows = 0
 
     def follow(self, verified: VerifiedEntry) -> None:
@@ -84,7 +85,12 @@ class Rederiving:
         """Clear what is left; say how much was cleared again."""
         if self.tick:
             self._clear()
-        return {"windows_rederived": self.windows, "journeys_rederived": self.journeys, "waiting_taps": self._waiting()}
+        return {
+            "windows_rederived": self.windows,
+            "journeys_rederived": self.journeys,
+            "joins_rederived": self.joins,
+            "waiting_taps": self._waiting(),
+        }
 
     def _waiting(self) -> int:
         return 0 if self.state is None else len(self.state.waiting)
@@ -95,6 +101,7 @@ class Rederiving:
         assert self.state is not None
         self.state, cleared = clear(self.state, tick_of(entries, leaf_hash(entries[-1].entry.to_bytes())))
         self.journeys += len(cleared.journeys)
+        self.joins += len(cleared.joins)
 
     def _advance(self, second: int, *, has_entries: bool) -> None:
         if self.state is None:

@@ -34,11 +34,12 @@ def test_one_reading_names_everything_that_is_wrong(testville, spoil):
 @pytest.mark.parametrize(
     ("file", "old", "new", "found"),
     [
-        ("city.toml", "number = 77", "number = 65536", "city.toml: error: number is 65536"),
-        ("city.toml", "number = 77", "number = 77\nmayor = 1", "mayor is not a field of this file"),
+        ("city.toml", "number = 77", "number = 65536", "city.toml:2: error: number is 65536"),
+        ("city.toml", "number = 77", "number = 77\nmayor = 1", "city.toml:3: error: mayor is not a field of this file"),
         ("city.toml", "testville", "elsewhere", "slug is 'elsewhere' in the folder 'testville'"),
         ("city.toml", '"TST"', '"tst"', "code is 'tst'"),
         ("city.toml", "Asia/Shanghai", "Asia/Atlantis", "time_zone is 'Asia/Atlantis'"),
+        ("city.toml", "Asia/Shanghai", "Europe/Berlin", "city.toml:7: error: time_zone is 'Europe/Berlin', which moves its clocks"),
         ("city.toml", "2026-01-01", '"2026-01-01"', "ridership.as_of is '2026-01-01'"),
         ("stations.csv", "number,", "nr,", "stations.csv:1: error: the columns are nr,"),
         ("stations.csv", ",high,2026-01-01\n20", ",sure,2026-01-01\n20", "stations.csv:2: error: confidence is 'sure'"),
@@ -47,7 +48,7 @@ def test_one_reading_names_everything_that_is_wrong(testville, spoil):
         ("stations.csv", "10,TST-a", "010,TST-a", "stations.csv:2: error: number is '010'"),
         ("stations.csv", "10,TST-a", "10, TST-a", "stations.csv:2: error: station_id is ' TST-a'"),
         ("transfers.csv", "same station,yes", "same station,maybe", "transfers.csv:2: error: joins_fares is 'maybe'"),
-        ("lines.csv", "metro,#FF0000", "tram,#FF0000", "lines.csv:2: error: kind is 'tram'"),
+        ("lines.csv", "metro,#FF0000", "bus,#FF0000", "lines.csv:2: error: kind is 'bus'"),
         ("operators.csv", "3,丙", "256,丙", "operators.csv:4: error: number is 256"),
         ("split-2020-01-01.toml", "metres on the shortest path", "as we like", "model is 'as we like'"),
     ],
@@ -94,7 +95,7 @@ def test_a_file_that_is_not_utf8_is_refused_at_its_byte(testville):
     (testville / "lines.csv").write_bytes(b"line_id,\xff")
     city, findings = read_city(testville)
     assert city is None
-    assert "lines.csv: error: is not UTF-8 at byte 8" in str(findings[0])
+    assert "lines.csv:1: error: is not UTF-8 at byte 8" in str(findings[0])
 
 
 def test_a_slip_in_a_files_name_does_not_make_it_vanish(testville):

@@ -63,6 +63,16 @@ def test_a_good_folder_passes_and_says_what_nobody_confirmed(run, testville):
     assert {"file", "line", "severity", "message", "remedy"} == set(report["findings"][0])
 
 
+def test_several_folders_are_looked_through_and_one_error_fails_all(run, testville, second_city):
+    (second_city / "operators.csv").unlink()
+    result = run("lint", second_city, testville, "--json")
+    reports = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(report["folder"], report["errors"] > 0) for report in reports] == [(str(second_city), True), (str(testville), False)]
+    assert result.exit_code == 1
+    severities = [finding["severity"] for finding in reports[0]["findings"]]
+    assert severities == sorted(severities, key=["error", "warning", "note"].index)
+
+
 def test_a_folder_with_an_error_fails_and_names_file_and_remedy(run, testville):
     (testville / "operators.csv").unlink()
     result = run("lint", testville)

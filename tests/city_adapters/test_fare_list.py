@@ -29,7 +29,7 @@ def test_exact_near_and_far_fares_are_told_apart(catalogue):
     )
     assert (result.total.checked, result.total.exact, result.total.within_one_yuan) == (3, 1, 2)
     near, far = result.total.mismatches
-    assert (near.line, near.published_fen, near.ours_fen, near.distance_m) == (3, 800, 700, 45_258)
+    assert (near.line, near.published_fen, near.ours_fen, near.distance_m) == (3, 800, 700, 45_218)
     assert (far.line, far.from_id, far.to_id) == (4, "SHA-xujiahui", "SHA-huaqiao")
 
 

@@ -70,6 +70,19 @@ def test_a_full_batch_ends_by_itself_and_the_next_begins(spool):
     assert [spooled.header.count for spooled in spool.waiting] == [MOST_TAPS, 1]
 
 
+def test_taps_from_elsewhere_become_the_next_batch_and_count_for_their_gates(spool):
+    put(spool, range(2))
+    with pytest.raises(Conflict, match="not sealed yet"):
+        spool.put(make_tap(2).to_bytes())
+    seal_all(spool)
+    sealed = spool.put(b"".join(expected(range(2, 4))))
+    assert (sealed.header.city_seq, sealed.codes) == (1, b"")
+    assert waiting_taps(spool) == expected(range(4))
+    reborn = again(spool)
+    assert reborn.chain == spool.chain
+    assert reborn.gates == spool.gates == open_taps.last_gate_seqs(b"".join(expected(range(4))))
+
+
 def test_a_tap_is_in_the_file_before_its_gate_opens(spool):
     put(spool, [0])
     assert journals.read(spool.open.path).taps == (make_tap(0).to_bytes(),)

@@ -77,8 +77,8 @@ def test_a_rate_per_kilometre_rounds_halves_down(fast_m, slow_m, fen):
 @pytest.mark.parametrize(
     ("old", "new", "found"),
     [
-        ("up_to_m = 3500", "up_to_m = 1000", "charge[0].bands do not rise"),
-        ("fare_fen = 300", "fare_fen = 200", "charge[0].bands do not rise"),
+        ("up_to_m = 3500", "up_to_m = 1000", "tariff-2020-01-01.toml:10: error: charge[0].bands[1].up_to_m is 1000 after 1000"),
+        ("fare_fen = 300", "fare_fen = 200", "tariff-2020-01-01.toml:10: error: charge[0].bands[1].fare_fen is 200 after 200"),
         ("fare_fen = 300", "fare_fen = 3.0", "charge[0].bands[1].fare_fen is 3.0"),
         ("fare_fen = 300", 'fare_fen = "300"', "charge[0].bands[1].fare_fen is '300'"),
         ("fare_fen = 300", "fare_fen = true", "charge[0].bands[1].fare_fen is True"),

@@ -20,7 +20,7 @@ def run(*words):
 
 def test_the_program_lists_what_every_floor_contributes():
     shown = run("--help").stdout
-    for command in ("verify", "keys", "city", "house", "fare", "fares", "report", "export-log", "demo", "bench"):
+    for command in ("verify", "keys", "city", "house", "fare", "fares", "report", "export-log", "import-taps", "demo", "bench"):
         assert command in shown, command
 
 
@@ -39,6 +39,17 @@ def test_keys_are_made_shown_and_never_overwritten(tmp_path):
     assert len(shown) == 2
     (line,) = run("keys", "show", tmp_path / "members", "--log", "--vkey", "--origin", "metro.example/log").stdout.splitlines()
     assert read_vkey(line).name == "metro.example/log"
+
+
+def test_a_key_for_an_old_log_begins_when_the_log_does(tmp_path):
+    places = ("--keys", tmp_path / "keys", "--members", tmp_path / "members")
+    made = run("keys", "new", "old-batch", "--owner", 1, "--use", "batch", "--from", "2015-01-01", "--days", 31, *places)
+    assert made.returncode == 0, made.stderr
+    (key,) = read_public_folder(tmp_path / "members")
+    assert (key.not_before_us, key.not_after_us) == (1_420_070_400_000_000, 1_422_748_800_000_000)
+    wrong = run("keys", "new", "new-batch", "--owner", 1, "--use", "batch", "--from", "yesterday", *places)
+    assert wrong.returncode != 0
+    assert "Traceback" not in wrong.stderr
 
 
 @pytest.mark.parametrize(

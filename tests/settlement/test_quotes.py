@@ -107,3 +107,10 @@ def test_fares_check_counts_and_lists_what_differs(tmp_path):
     assert run("fares", "check", str(published), "--at-least", "0.6").returncode == 1
     assert run("fares", "check", str(published), "--at-least", "0.5").returncode == 0
     assert run("fares", "check", str(tmp_path / "none.csv")).returncode == 1
+
+
+def test_fares_check_can_leave_official_fares_aside(tmp_path):
+    published = tmp_path / "published.csv"
+    published.write_text("city,from_id,to_id,fare_yuan\nshanghai,SHA-caobaolu,SHA-waihuanlu,3\n")
+    exact = [json.loads(run("fares", "check", str(published), "--json", *more).stdout)["exact"] for more in ((), ("--rule-only",))]
+    assert exact == [1, 0]

@@ -24,9 +24,29 @@ from simulators.nine_cities import Sealer, assemble, rush_hour, show_codes
 
 SECONDS = 0.02
 KEYS = {"rate", "unit", "ns_each", "spread", "ceiling", "ratio", "facts"}
-STEPS = ("pair", "journey-ids", "price", "charge", "record", "apportion", "oblige", "delta-root", "laws")
+STEPS = (
+    "pair",
+    "journey-ids",
+    "price",
+    "discount",
+    "charge",
+    "record",
+    "apportion",
+    "oblige",
+    "border-joins",
+    "delta-root",
+    "laws",
+)
 STAGES = {"seal", "intake", "intake-64", "codes-issue", "codes-verify", "gate", "clearing", "ledger", "clearing-durable", "audit"}
-NAMES = {*ON_THE_PROCESSOR, *IN_THE_DATABASE, *STAGES, "audit-signatures", *(f"clearing/{step}" for step in STEPS)}
+NAMES = {
+    *ON_THE_PROCESSOR,
+    *IN_THE_DATABASE,
+    *STAGES,
+    "audit-signatures",
+    "tables-compile",
+    "tables-cached",
+    *(f"clearing/{step}" for step in STEPS),
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +130,7 @@ def test_a_ceiling_is_measured_once_a_run(two_cities, tmp_path):
 
 
 def test_an_unknown_name_is_refused_before_anything_is_measured(tmp_path):
-    with pytest.raises(Unknown, match=r"no bench 'speed'; there are ceilings, seal, .*audit"):
+    with pytest.raises(Unknown, match=r"no bench 'speed'; there are ceilings, tables, seal, .*audit"):
         list(Bench(SECONDS, tmp_path).figures(["ceilings", "speed"]))
 
 

@@ -8,6 +8,7 @@ import sysconfig
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from fare_chain.errors import Conflict
 from simulators import demo, staging
 from simulators.board import Quiet
 from simulators.commands import add_to
+from simulators.crossings import PASSAGE_US
 from simulators.demo import Demo, Wish, free_ports, make_phones, make_plan
 from simulators.members import issuer_keys, key_names, make_missing_keys
 from simulators.staging import data_folder
@@ -24,7 +26,8 @@ from simulators.staging import data_folder
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "fare-chain")
 NOW_US = 1_795_000_000_000_000
 KEYS = {
-    "taps", "journeys", "windows", "batches", "positions", "positions_sum", "gross_fen", "net_fen", "ledger_size", "verified",
+    "taps", "journeys", "joined_over_a_border", "windows", "batches",
+    "positions", "positions_sum", "gross_fen", "net_fen", "ledger_size", "verified",
     "mirrors_agreeing", "refused", "p50_ms", "p99_ms", "p50_final_ms", "p99_final_ms", "seconds", "data_dir", "console_url",
     "city_pairs", "hosts", "issuers", "gate_p50_ms", "gate_p99_ms", "restarts", "taps_per_second", "log_dir", "house_url",
 }  # fmt: skip
@@ -93,7 +96,11 @@ def test_a_plan_walks_all_city_pairs_first_and_sets_out_at_the_rate_that_is_aske
     pairs = set(zip(plan.rides.issuer[:72].tolist(), plan.rides.host[:72].tolist(), strict=True))
     assert pairs == {(issuer, host) for issuer in range(1, 10) for host in range(1, 10) if issuer != host}
     assert int(plan.legs.enter_us.max()) < 10_000_000
-    assert int((plan.legs.exit_us - plan.legs.enter_us).max()) <= demo.LONGEST_RIDE_US
+    rides_us = plan.legs.exit_us - plan.legs.enter_us
+    crossing = np.isin(np.arange(len(plan)), list(plan.crossings))
+    assert 0 < crossing.sum() < 10
+    assert int(rides_us[~crossing].max()) <= demo.LONGEST_RIDE_US
+    assert int(rides_us[crossing].max()) <= 2 * demo.LONGEST_RIDE_US + PASSAGE_US
     assert (make_plan(catalogue, wish, NOW_US).rides.to_station == plan.rides.to_station).all()
 
 

@@ -19,7 +19,8 @@ from simulators import demand, gates, riders
 from simulators.clock import DemoClock, actor_seed
 from simulators.gates import NO_ANSWER, Crowd, Diary, GateLine
 from simulators.itineraries import LegColumns, Pace, legs_of
-from simulators.riders import Misbehaviour, Phones
+from simulators.phones import Phones
+from simulators.riders import Misbehaviour
 
 ISSUER_KEYS = {number: SigningKey(actor_seed(1, "issuer", number)) for number in range(1, 10)}
 RING = KeyRing(PublicKey(number, KeyUse.ISSUER, key.public, 0, 2**62) for number, key in ISSUER_KEYS.items())

@@ -127,7 +127,8 @@ def test_a_house_that_was_killed_does_not_excuse_the_gates():
 def test_the_object_tells_the_ledgers_sums_and_the_runs_own_counts():
     told = to_json(good(), [], {"data_dir": "/data", "console_url": None})
     assert told == {
-        "verified": True, "faults": [], "taps": 5, "journeys": 2, "windows": 2, "batches": 3, "ledger_size": 9,
+        "verified": True, "faults": [], "taps": 5, "journeys": 2, "joined_over_a_border": 0,
+        "windows": 2, "batches": 3, "ledger_size": 9,
         "positions": {"scheme": 2, "shanghai": -302, "hangzhou": 300}, "positions_sum": 0, "gross_fen": 600, "net_fen": 302,
         "mirrors_agreeing": 0, "refused": {"STALE": 2}, "p50_ms": 300, "p99_ms": 500, "p50_final_ms": None, "p99_final_ms": None,
         "gate_p50_ms": 3.0, "gate_p99_ms": 4.0, "seconds": 4, "taps_of_run": 4, "taps_per_second": 0, "hosts": 2, "issuers": 1,

@@ -16,8 +16,10 @@ from fare_chain.rider_code import CodeReason, CodeRefused
 from fare_chain.tap import TapKind
 from simulators import demand, riders
 from simulators.clock import DemoClock, actor_seed
+from simulators.crossings import Joint
 from simulators.itineraries import LegColumns, Pace, legs_of
-from simulators.riders import Misbehaviour, Phones, Showing
+from simulators.phones import Phones
+from simulators.riders import Misbehaviour, Showing
 
 NOW_US = 1_790_000_000_000_000
 DAY_S = (NOW_US // 1_000_000 - 3600, NOW_US // 1_000_000 + 86_400)
@@ -234,3 +236,40 @@ def test_the_same_seed_gives_the_same_plan_and_the_same_codes(world, plan):
 def test_riders_without_an_issuer_key_are_refused(plan):
     with pytest.raises(Unknown, match="member 1 have no issuer key"):
         Phones(plan.riders, {}, seed=1, not_before_s=DAY_S[0], not_after_s=DAY_S[1])
+
+
+def test_some_rides_go_on_over_a_border_by_the_passage_or_by_ordinary_gates(world):
+    hosts = [city for city in world.cities if city.number in (1, 7)]
+    ways = [
+        Joint(one.number, int(one.station_numbers[0]), other.number, int(other.station_numbers[0]), other.station_numbers[1:])
+        for one, other in (hosts, hosts[::-1])
+    ]
+    departures = demand.steady_departures(DemoClock(), rides_per_second=200, seconds=30, seed=1)
+    rides = demand.intended_rides(world, departures, 1)
+    crossing = riders.plan(rides, legs_of(rides, Pace(), 1), 1, {}, joints=ways)
+    assert len(crossing.crossings) > 20
+    kinds = set()
+    for ride in crossing.crossings:
+        enter, out, into, leave = crossing.scans(ride)
+        kinds.add((out.kind, into.kind))
+        walks = int(crossing.rides.issuer[ride]) in (1, 7)
+        assert (out.kind is TapKind.TRANSFER_EXIT) == (into.kind is TapKind.TRANSFER_ENTRY) == walks
+        assert (enter.kind, leave.kind) == (TapKind.ENTRY, TapKind.EXIT)
+        assert (enter.host, into.host) == (out.host, leave.host)
+        assert out.host != into.host
+        assert enter.due_us < out.due_us < into.due_us < leave.due_us == crossing.legs.exit_us[ride]
+        assert {out.station, into.station} == {int(city.station_numbers[0]) for city in hosts}
+    assert len(kinds) == 2
+    assert sum(crossing.expected().values()) == sum(len(scans) for scans in crossing)
+
+
+def test_steps_are_attested_by_the_tiers_of_the_home_city(world):
+    departures = demand.steady_departures(DemoClock(), rides_per_second=100, seconds=10, seed=1)
+    rides = demand.intended_rides(world, departures, 1)
+    stepped = riders.plan(rides, legs_of(rides, Pace(), 1), 1, {}, tiers={2: (0, 5_000, 10_000)})
+    home = stepped.riders.issuer == 2
+    assert set(stepped.riders.step[home].tolist()) == {1, 2, 3}
+    assert not stepped.riders.step[~home].any()
+    phones = make_phones(stepped)
+    scan = next(scans[0] for scans in stepped if home[scans[0].rider])
+    assert rider_code.read(phones.show(scan, NOW_US)).credential.entitlement == stepped.riders.step[scan.rider]
