@@ -9,7 +9,7 @@ from simulators.truth_rides import Ride
 
 
 class Side(NamedTuple):
-    """One end of a cleared journey at a border: `begins` 0 where it ended there, 1 where it began there."""
+    """One end of a cleared journey at a border: `begins` 0 where it ended there, 1 where it began there, 2 more once joined."""
 
     medium: bytes
     journey_id: bytes
@@ -54,12 +54,14 @@ def sides_of(ride: Ride, tables: Iterable[CityTable]) -> list[Side]:
 
 
 def joined(sides: list[Side], tables: Iterable[CityTable]) -> tuple[list[tuple[bytes, bytes]], list[Side]]:
-    """Join each ending to the beginning that comes next among its rider's sides: the journeys' ids, and the sides that are left."""
+    """Join each ending to the beginning that comes next among its rider's sides: the journeys' ids, and the sides that stay."""
     ways = ways_over(tables)
-    ordered = sorted(sides, key=lambda side: (side.medium, side.at_us, side.begins, side.journey_id))
+    ordered = sorted(sides, key=lambda side: (side.medium, side.at_us, side.begins % 2, side.journey_id))
     pairs = [(end, begin) for end, begin in pairwise(ordered) if passes(end, begin, ways)]
     done = [side for pair in pairs for side in pair]
-    return [(end.journey_id, begin.journey_id) for end, begin in pairs], [side for side in sides if side not in done]
+    marked = [side._replace(begins=side.begins + 2) if side in done else side for side in sides]
+    alone = {side.medium for side in marked if side.begins < 2}
+    return [(end.journey_id, begin.journey_id) for end, begin in pairs], [side for side in marked if side.medium in alone]
 
 
 def passes(end: Side, begin: Side, ways: list[Way]) -> bool:

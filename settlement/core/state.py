@@ -141,7 +141,7 @@ def _check_lists(due: Records, sides: Records) -> None:
         raise Malformed("a snapshot's due lanes stand in order of time, then lane; take another snapshot")
     rows = sides.tolist()
     by_bytes = in_byte_order(sides).tobytes() == sides.tobytes() and len(set(rows)) == len(rows)
-    if not by_bytes or (raw(sides)[:, 46:] > (1, 0)).any():
+    if not by_bytes or (raw(sides)[:, 46:] > (3, 0)).any():
         raise Malformed("a snapshot's border sides stand in order of their bytes, each once, as ends or beginnings; take another")
 
 

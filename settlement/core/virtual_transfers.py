@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fare_chain.tap import GOING_IN
+from fare_chain.tap import TapKind
 from settlement.core.columns import DUE_DTYPE, Int64, Keys, Mask, Records, Rows, Taps, no_rows, pick
 from settlement.core.rules import Rules, place_keys
 from settlement.core.tap_order import lane_keys
@@ -74,7 +74,9 @@ def _onward(legs: Legs, ordered: Taps, lane: Rows, exit_place: Keys, longest_us:
     """
     walking = np.flatnonzero(longest_us > 0)
     ends, at_us = legs.exited[walking], ordered["tapped_at_us"]
-    enters = np.append(np.flatnonzero(np.isin(ordered["kind"], list(GOING_IN))), len(ordered))
+    enters = np.append(
+        np.flatnonzero((ordered["kind"] == TapKind.ENTRY) | (ordered["kind"] == TapKind.TRANSFER_ENTRY)), len(ordered)
+    )
     after = enters[np.searchsorted(enters, ends)]
     exits = np.append(np.sort(legs.exited), len(ordered))
     there = (after < len(ordered)) & (exits[np.searchsorted(exits, ends, "right")] > after)
@@ -93,7 +95,7 @@ def _waits(
     """Which journeys wait, by the row of their last exit, and when each is to be looked at again on its own account; else -1.
 
     A journey waits for taps that may come in time. Those of its lane that end after it wait with it, or its next tap would be
-    another once they are gone. Then a rider who went in on the other side and is not out yet makes it wait as long as that may last.
+    another once they are gone. Then a rider who went in on the other side and is not out yet makes it wait as long as that may be.
     """
     at_us = ordered["tapped_at_us"]
     until_us = np.where(longest_us > 0, at_us[ends] + longest_us + PATIENCE_US, -1)

@@ -141,21 +141,6 @@ def test_any_order_within_the_patience_and_any_cut_into_ticks_give_the_same_mone
         assert_same_but_for_the_drawn_fen(whole, cut)
 
 
-@given(generated(patient_day), st.sets(st.integers(0, 40)))
-@laws_hold
-def test_ticks_may_be_put_together_within_the_patience(ticks, joints):
-    """A tick that waits for the next one clears what both would."""
-    if not ticks:
-        return
-    fewer = [ticks[0]]
-    for number, (at_us, taps) in enumerate(ticks[1:]):
-        together = number in joints and at_us - fewer[-1][0] < SECOND_US
-        fewer[-1:] = [(at_us, fewer[-1][1] + taps)] if together else [fewer[-1], (at_us, taps)]
-    one, other = in_patience(ticks), in_patience(fewer)
-    if one is not None and other is not None:
-        assert_same_but_for_the_drawn_fen(one, other)
-
-
 @given(generated(day), st.data())
 @laws_hold
 def test_a_state_that_is_written_and_read_goes_on_to_the_same_bytes(ticks, data):

@@ -84,6 +84,14 @@ def test_an_end_that_is_cleared_after_a_join_does_not_change_it():
     assert border.tick(61, (BIRCH, 3, 21, 3, 22)) == []
 
 
+def test_what_is_joined_still_stands_between_other_ends():
+    """Out, out again, in, and in: the middle two are one ride, and the outer two are not, in this tick or another."""
+    border = Border()
+    assert border.tick(60, OUT, (BIRCH, 1, 21, 3, 22), ON, (CEDAR, 1, 40, 2, 45)) == [(21, 25)]
+    assert border.sides["goes_on"].tolist().count(2) == border.sides["goes_on"].tolist().count(3) == 1
+    assert border.tick(61, (BIRCH, 1, 0, 3, 20, 2)) == []
+
+
 def test_a_side_is_kept_until_it_is_a_day_older_than_the_tick():
     border = Border()
     border.tick(30, OUT)

@@ -117,7 +117,7 @@ def test_a_row_that_stands_twice_is_refused(state):
         State.from_bytes(data[:-160] + data[-80:] + data[-80:], SCHEME)
 
 
-@pytest.mark.parametrize(("offset", "value"), [(46, 2), (47, 1)])
+@pytest.mark.parametrize(("offset", "value"), [(46, 4), (47, 1)])
 def test_a_border_side_that_is_neither_end_nor_beginning_is_refused(state, offset, value):
     data = bytearray(state.to_bytes())
     data[begins_of(state)["sides"] + offset] = value
