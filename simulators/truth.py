@@ -1,7 +1,8 @@
 """What clearing should come to, in the plainest code: one tap, one ride, one fen at a time, with dicts and whole numbers.
 
-Nothing here is shared with the fold in `settlement.core` but the layout of a tap and the tables: where both agree, they agree
-because the rule is the same. Slow on purpose.
+Written from `docs/formats/clearing.md`. Nothing here is shared with the fold in `settlement.core` but the layout of a tap and the
+tables: where both agree, they agree because the rule is the same. Slow on purpose: each tick finds the rides of every tap that
+waits anew.
 """
 
 import hashlib
@@ -10,15 +11,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from city_adapters.tables import AgreementTable, CityTable, TariffVersion
+from city_adapters.tables import NO_SET, AgreementTable, CityTable
 from fare_chain.tap import Tap, TapKind, read
+from simulators.truth_borders import Side, joined, sides_of
+from simulators.truth_fares import Priced, cut, priced
+from simulators.truth_rides import PATIENCE_US, Ride, rides_of
 
 Row = tuple[int | bytes, ...]
 """A record as its fields, in the order of the record's layout, reserved bytes left out."""
 
 _UNKNOWN_STATION, _UNKNOWN_ISSUER, _FROM_FUTURE, _REPEATED, _NO_FARE, _KIND_NOT_CLEARED, _NO_AGREEMENT = range(1, 8)
 _FARE, _COMMISSION, _FEE, _LOCAL_FARE = 1, 2, 3, 7
-_FIVE_MINUTES_US = 300_000_000
+_RULE_REVISION = 2
+_DAY_US = 86_400_000_000
 
 
 @dataclass
@@ -29,17 +34,19 @@ class Told:
     shares: list[Row] = field(default_factory=list)
     sums: list[Row] = field(default_factory=list)
     exceptions: list[Row] = field(default_factory=list)
+    joins: list[Row] = field(default_factory=list)
     delta_root: bytes = b""
 
 
 @dataclass
 class Truth:
-    """Everything that clearing remembers: tables, waiting taps, positions, earnings, and the open second's sums."""
+    """Everything that clearing remembers: tables, waiting taps, border sides, positions, earnings, and the open second's sums."""
 
     state_root: bytes = bytes(32)
     cities: dict[int, tuple[CityTable, bytes]] = field(default_factory=dict)
     agreements: dict[int, tuple[AgreementTable, bytes]] = field(default_factory=dict)
     waiting: list[Tap] = field(default_factory=list)
+    sides: list[Side] = field(default_factory=list)
     positions: Counter[int] = field(default_factory=Counter)
     earned: Counter[int] = field(default_factory=Counter)
     second_sums: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
@@ -58,26 +65,14 @@ class Truth:
                 self.cities[table.city] = (table, sha256)
             else:
                 self.agreements[table.valid_from_us] = (table, sha256)
-        told, leaves, counts = Told(), [], Counter[tuple[int, int, int, int]]()
-        rides = self._pair([read(record) for record in records], recorded_us, told)
-        sums: Counter[tuple[int, int, int, int]] = Counter()
-        for journey_id, entry, leave in sorted(rides, key=lambda ride: ride[0]):
-            reason, journey, shares = self._ride(journey_id, entry, leave, seed)
-            if reason:
-                told.exceptions += [_exception(entry, reason), _exception(leave, reason)]
-                continue
-            leaves.append(b"\x01" + _journey_bytes(journey) + b"".join(struct.pack("<H6xq", *share) for share in shares))
-            told.shares += [(beneficiary, len(told.journeys), fen) for beneficiary, fen in shares]
-            told.journeys.append(journey)
-            for owed, fen in _owed(journey, shares):
-                if fen:
-                    sums[owed] += fen
-                    counts[owed] += 1
-        told.sums = [(*owed, counts[owed], sums[owed]) for owed in sorted(sums)]
+        told = Told()
+        self._take_in([read(record) for record in records], recorded_us, told)
+        rides = sorted(self._rides(recorded_us), key=lambda ride: ride.journey_id)
+        cleared = [ride for ride in rides if self._tell(ride, seed, told)]
+        self._join(cleared, recorded_us, told)
+        sums = self._sum_up(told)
         told.exceptions.sort()
-        leaves += [b"\x02" + struct.pack("<BBHH2xQq", *row) for row in told.sums]
-        leaves += [b"\x03" + struct.pack("<q16sIIIHHBB6x", *row) for row in told.exceptions]
-        told.delta_root = tree_root(sorted(leaves))
+        told.delta_root = tree_root(sorted(_leaves(told)))
         self.second_roots.append(told.delta_root)
         self.second_sums.update(sums)
         return told
@@ -93,85 +88,84 @@ class Truth:
         members = {0}.union(*(table.members for table, _hash in self.agreements.values()))
         positions = b"".join(struct.pack("<H6xq", member, self.positions[member]) for member in sorted(members))
         hashes = [sha256 for held in (self.cities, self.agreements) for _number, (_table, sha256) in sorted(held.items())]
-        rules_hash = hashlib.sha256(b"fare-chain/rules/v1\n" + struct.pack("<I", 1) + b"".join(hashes)).digest()
+        rules_hash = hashlib.sha256(b"fare-chain/rules/v1\n" + struct.pack("<I", _RULE_REVISION) + b"".join(hashes)).digest()
         told = self.state_root + struct.pack("<qI", second, seconds) + tree_root(self.second_roots) + positions + rules_hash
         self.state_root = hashlib.sha256(b"fare-chain/state/v1\n" + told).digest()
         self.second_sums, self.second_roots = Counter(), []
         return self.state_root
 
-    def _pair(self, taps: list[Tap], recorded_us: int, told: Told) -> list[tuple[bytes, Tap, Tap]]:
-        """Take the rides out of what waits and what came."""
-        touched, seen = set(), set(self.waiting)
+    def _take_in(self, taps: list[Tap], recorded_us: int, told: Told) -> None:
+        """Let taps wait that make sense and are not there yet."""
+        seen = set(self.waiting)
         for tap in taps:
-            reason = self._reason(tap, recorded_us)
-            if not reason:
-                touched.add((tap.host, tap.medium))
-                reason = _REPEATED if tap in seen else 0
+            reason = self._reason(tap, recorded_us) or (_REPEATED if tap in seen else 0)
             if reason:
                 told.exceptions.append(_exception(tap, reason))
             else:
                 seen.add(tap)
                 self.waiting.append(tap)
-        rides = []
-        for lane in touched:
-            inside: list[Tap] = []
-            for tap in sorted((tap for tap in self.waiting if (tap.host, tap.medium) == lane), key=_place):
-                if tap.kind == TapKind.ENTRY:
-                    inside.append(tap)
-                elif inside:
-                    entry = inside.pop()
-                    if tap.tapped_at_us - entry.tapped_at_us <= self._agreement(entry.tapped_at_us)[1]:
-                        self.waiting.remove(entry)
-                        self.waiting.remove(tap)
-                        rides.append((_journey_id(entry), entry, tap))
-        return rides
 
     def _reason(self, tap: Tap, recorded_us: int) -> int:
         if tap.host not in self.cities or tap.station not in self.cities[tap.host][0].station_numbers:
             return _UNKNOWN_STATION
         if not any(tap.issuer in table.members for table, _hash in self.agreements.values()):
             return _UNKNOWN_ISSUER
-        if tap.tapped_at_us > recorded_us + _FIVE_MINUTES_US:
+        if tap.tapped_at_us > recorded_us + PATIENCE_US:
             return _FROM_FUTURE
-        return 0 if tap.kind in (TapKind.ENTRY, TapKind.EXIT) else _KIND_NOT_CLEARED
+        reads_markers = any(version.marker_set != NO_SET for version in self.cities[tap.host][0].versions)
+        return _KIND_NOT_CLEARED if tap.kind == TapKind.MARKER and not reads_markers else 0
 
-    def _ride(self, journey_id: bytes, entry: Tap, leave: Tap, seed: bytes) -> tuple[int, Row, list[tuple[int, int]]]:
-        """Price and split one ride; the reason where that cannot be done."""
-        table = self.cities[entry.host][0]
-        numbers = table.station_numbers.tolist()
-        version = _version(table, entry.tapped_at_us)
-        if version is None or entry.station not in numbers or leave.station not in numbers:
-            return _NO_FARE, (), []
-        pair = numbers.index(entry.station), numbers.index(leave.station)
-        fare = int(version.fare_fen[pair])
-        if fare < 0:
-            return _NO_FARE, (), []
-        draw = ((int.from_bytes(journey_id[:8], "little") + int.from_bytes(seed[:8], "little")) % 2**64) >> 1
-        commission = fee = 0
-        if entry.issuer != entry.host:
-            terms, _longest = self._agreement(entry.tapped_at_us)
-            if terms is None or entry.issuer not in terms.members or entry.host not in terms.members:
-                return _NO_AGREEMENT, (), []
-            parties = terms.members.index(entry.issuer), terms.members.index(entry.host)
-            rate = int(terms.commission_ppm[parties])
-            commission, fee = _cut(fare, [rate, 1_000_000 - rate], draw)[0], int(terms.fee_fen[parties])
-        weights = [int(weight) for weight in version.weights[pair]]
-        amounts = zip(table.beneficiaries, weights, _cut(fare, weights, draw), strict=True)
-        shares = [(entry.host * 256 + number, fen) for number, weight, fen in amounts if weight]
-        journey = (
-            journey_id, entry.medium, entry.tapped_at_us, leave.tapped_at_us, entry.station, leave.station, entry.host,
-            entry.issuer, 1, entry.category, 2, fare, max(0, int(version.distance_m[pair])), table.versions.index(version),
-            commission, fee,
-        )  # fmt: skip
-        return 0, journey, shares
+    def _rides(self, recorded_us: int) -> list[Ride]:
+        """Take the rides that are over out of what waits."""
+        lanes: dict[tuple[int, bytes], list[Tap]] = {}
+        for tap in self.waiting:
+            lanes.setdefault((tap.host, tap.medium), []).append(tap)
+        rides = []
+        for (host, _medium), lane in lanes.items():
+            rides += rides_of(lane, self.cities[host][0], self._longest_us, recorded_us)[0]
+        gone = {tap for ride in rides for tap in ride.taps}
+        self.waiting = [tap for tap in self.waiting if tap not in gone]
+        return rides
 
-    def _agreement(self, moment_us: int) -> tuple[AgreementTable | None, int]:
-        """The agreement in force, and the longest ride it allows."""
+    def _tell(self, ride: Ride, seed: bytes, told: Told) -> bool:
+        """Tell a ride as a journey with its shares, or each of its taps as an exception: whether it is a journey."""
+        entry = ride.entry
+        agreement = self._agreement(entry.tapped_at_us)
+        draw = ((int.from_bytes(ride.journey_id[:8], "little") + int.from_bytes(seed[:8], "little")) % 2**64) >> 1
+        price = priced(ride, self.cities[entry.host][0], agreement, draw)
+        charges = None if price is None else _charges(entry, price.fare_fen, agreement, draw)
+        if price is None or charges is None:
+            reason = _NO_FARE if price is None else _NO_AGREEMENT
+            told.exceptions += [_exception(tap, reason) for tap in ride.taps]
+            return False
+        told.shares += [(beneficiary, len(told.journeys), fen) for beneficiary, fen in price.shares]
+        told.journeys.append(_journey(ride, price, charges))
+        return True
+
+    def _join(self, rides: list[Ride], recorded_us: int, told: Told) -> None:
+        tables = [table for table, _hash in self.cities.values()]
+        self.sides += [side for ride in rides for side in sides_of(ride, tables)]
+        pairs, self.sides = joined(self.sides, tables)
+        told.joins = sorted(pairs)
+        self.sides = [side for side in self.sides if side.at_us >= recorded_us - _DAY_US]
+
+    def _sum_up(self, told: Told) -> Counter[tuple[int, int, int, int]]:
+        sums, counts = Counter[tuple[int, int, int, int]](), Counter[tuple[int, int, int, int]]()
+        for row, journey in enumerate(told.journeys):
+            for owed, fen in _owed(journey, [share for share in told.shares if share[1] == row]):
+                if fen:
+                    sums[owed] += fen
+                    counts[owed] += 1
+        told.sums = [(*owed, counts[owed], sums[owed]) for owed in sorted(sums)]
+        return sums
+
+    def _agreement(self, moment_us: int) -> AgreementTable | None:
         dates = [date for date in self.agreements if date <= moment_us]
-        if not dates:
-            return None, -1
-        table = self.agreements[max(dates)][0]
-        return table, table.longest_ride_us
+        return self.agreements[max(dates)][0] if dates else None
+
+    def _longest_us(self, entered_at_us: int) -> int:
+        agreement = self._agreement(entered_at_us)
+        return -1 if agreement is None else agreement.longest_ride_us
 
 
 def tree_root(entries: list[bytes]) -> bytes:
@@ -186,51 +180,47 @@ def tree_root(entries: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + tree_root(entries[:split]) + tree_root(entries[split:])).digest()
 
 
-def _cut(amount: int, weights: list[int], draw: int) -> list[int]:
-    """House rule of the drawn point: each edge scaled to the amount, shifted by the drawn part of a fen, cut down."""
-    total, edge, before, parts = sum(weights), 0, 0, []
-    for weight in weights:
-        edge += weight
-        after = (amount * edge + draw % total) // total
-        parts.append(after - before)
-        before = after
-    return parts
-
-
-def _version(table: CityTable, moment_us: int) -> TariffVersion | None:
-    return next((version for version in table.versions if version.valid_from_us <= moment_us < version.valid_to_us), None)
-
-
-def _journey_id(entry: Tap) -> bytes:
-    return hashlib.sha256(b"fare-chain/journey/v1\n" + entry.to_bytes()).digest()[:16]
-
-
-def _place(tap: Tap) -> Row:
-    """Where a tap stands among those of its medium in its host."""
-    return (
-        tap.tapped_at_us, tap.kind, tap.gate, tap.gate_seq, tap.issuer, tap.station, tap.flags, tap.category, tap.mode,
-        tap.code_digest,
-    )  # fmt: skip
+def _leaves(told: Told) -> list[bytes]:
+    journeys = [
+        b"\x01" + struct.pack("<16s16sqqIIHHHBBqIIqqIIIIIIIBBBx", *journey)
+        + b"".join(struct.pack("<H6xq", share[0], share[2]) for share in told.shares if share[1] == row)
+        for row, journey in enumerate(told.journeys)
+    ]  # fmt: skip
+    sums = [b"\x02" + struct.pack("<BBHH2xQq", *row) for row in told.sums]
+    exceptions = [b"\x03" + struct.pack("<q16sIIIHHBB6x", *row) for row in told.exceptions]
+    return journeys + sums + exceptions + [b"\x04" + struct.pack("<16s16s", *row) for row in told.joins]
 
 
 def _exception(tap: Tap, reason: int) -> Row:
     return tap.tapped_at_us, tap.medium, tap.gate_seq, tap.gate, tap.station, tap.host, tap.issuer, int(tap.kind), reason
 
 
-def _journey_bytes(journey: Row) -> bytes:
-    return struct.pack("<16s16sqqIIHHHBBqIIqq", *journey)
+def _charges(entry: Tap, fare: int, agreement: AgreementTable | None, draw: int) -> tuple[int, int] | None:
+    """Commission and fee; None where issuer and host have no agreement."""
+    if entry.issuer == entry.host:
+        return 0, 0
+    if agreement is None or not {entry.issuer, entry.host} <= set(agreement.members):
+        return None
+    parties = agreement.members.index(entry.issuer), agreement.members.index(entry.host)
+    rate = int(agreement.commission_ppm[parties])
+    return cut(fare, [rate, 1_000_000 - rate], draw)[0], int(agreement.fee_fen[parties])
 
 
-def _owed(journey: Row, shares: list[tuple[int, int]]) -> list[tuple[tuple[int, int, int, int], int]]:
+def _journey(ride: Ride, price: Priced, charges: tuple[int, int]) -> Row:
+    entry, leave = ride.entry, ride.leave
+    return (
+        ride.journey_id, entry.medium, entry.tapped_at_us, leave.tapped_at_us, entry.station, leave.station, entry.host,
+        entry.issuer, 1, entry.category, 2, price.fare_fen, price.distance_m, price.tariff, *charges, price.nominal_fen,
+        price.discount_fen, price.surcharge_fen, entry.gate, leave.gate, len(ride.legs), len(ride.markers), entry.entitlement,
+        price.funder, price.weight_set,
+    )  # fmt: skip
+
+
+def _owed(journey: Row, shares: list[Row]) -> list[tuple[tuple[int, int, int, int], int]]:
     """Who owes whom for one journey: (level, kind, debtor, creditor), fen."""
-    host, issuer, fare, commission, fee = (journey[at] for at in (6, 7, 11, 14, 15))
-    assert isinstance(host, int)
-    assert isinstance(issuer, int)
-    assert isinstance(fare, int)
-    assert isinstance(commission, int)
-    assert isinstance(fee, int)
+    host, issuer, fare, commission, fee = (int(journey[at]) for at in (6, 7, 11, 14, 15))
     kind = _LOCAL_FARE if host == issuer else _FARE
-    inside = [((2, kind, host, beneficiary), fen) for beneficiary, fen in shares]
+    inside = [((2, kind, host, int(beneficiary)), int(fen)) for beneficiary, _row, fen in shares]
     if host == issuer:
         return inside
     return [((1, _FARE, issuer, host), fare), ((1, _COMMISSION, host, issuer), commission), ((1, _FEE, issuer, 0), fee), *inside]

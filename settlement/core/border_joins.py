@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from settlement.core.columns import JOIN_DTYPE, SIDE_DTYPE, Records, Rows, in_byte_order, join, no_rows, pick
+from settlement.core.columns import JOIN_DTYPE, SIDE_DTYPE, Mask, Records, Rows, in_byte_order, join, no_rows, pick
 from settlement.core.journeys import Rides
 from settlement.core.rules import Rules, Ways, place_keys
 
 PATIENCE_US = 24 * 3600 * 1_000_000
 """How long an end at a border waits for the other journey to be cleared: a neighbour's gates may be cut off for a day."""
+
+JOINED = 2
+"""Added to `goes_on` of an end that is joined."""
 
 
 class Joined(NamedTuple):
@@ -27,16 +30,26 @@ def join_at_borders(waiting: Records, rides: Rides, rules: Rules, recorded_us: i
     """Match what ended at a border with what began on the other side within the time limit; `rides` are cleared in this tick."""
     ways = rules.borders
     new = [_sides(rides, ways, goes_on=goes_on) for goes_on in (False, True)] if len(ways.from_key) else []
+    if not sum(map(len, new)):
+        return Joined(no_rows(JOIN_DTYPE), pick(waiting, _still_of_use(waiting, recorded_us)))
     together = join([waiting, *new], SIDE_DTYPE)
-    if not len(together):
-        return Joined(no_rows(JOIN_DTYPE), together)
     together = pick(together, _by_rider_and_time(together))
     first = _followed(together, ways)
     joins = np.zeros(len(first), JOIN_DTYPE)
     joins["first"], joins["second"] = together["journey_id"][first], together["journey_id"][first + 1]
-    rest = together["at_us"] >= recorded_us - PATIENCE_US
-    rest[first] = rest[first + 1] = False
-    return Joined(in_byte_order(joins), in_byte_order(pick(together, rest)))
+    together["goes_on"][first] |= JOINED
+    together["goes_on"][first + 1] |= JOINED
+    return Joined(in_byte_order(joins), in_byte_order(pick(together, _still_of_use(together, recorded_us))))
+
+
+def _still_of_use(sides: Records, recorded_us: int) -> Mask:
+    """Mark the ends (by medium) that are not too old, of riders who have one that is not joined: others stand between theirs."""
+    if not len(sides):
+        return np.zeros(0, np.bool_)
+    rider = np.cumsum(np.append(False, sides["medium"][1:] != sides["medium"][:-1]))
+    waits = np.bincount(rider[sides["goes_on"] < JOINED], minlength=len(sides)) > 0
+    of_use: Mask = waits[rider] & (sides["at_us"] >= recorded_us - PATIENCE_US)
+    return of_use
 
 
 def _sides(rides: Rides, ways: Ways, *, goes_on: bool) -> Records:
@@ -55,11 +68,11 @@ def _by_rider_and_time(sides: Records) -> Rows:
     """By medium, time, ends before beginnings; what ties there by its bytes."""
     by_bytes = np.argsort(sides.view(f"S{SIDE_DTYPE.itemsize}"), kind="stable")
     high, low = sides["medium"][by_bytes].view(">u8").reshape(-1, 2).T
-    return by_bytes[np.lexsort((sides["goes_on"][by_bytes], sides["at_us"][by_bytes], low, high))]
+    return by_bytes[np.lexsort((sides["goes_on"][by_bytes] & 1, sides["at_us"][by_bytes], low, high))]
 
 
 def _followed(ordered: Records, ways: Ways) -> Rows:
-    """The rows of ends that the row after them goes on from."""
+    """The rows of ends that the row after them goes on from, neither joined before."""
     one, other = pick(ordered, np.arange(len(ordered) - 1)), pick(ordered, np.arange(1, len(ordered)))
     limit_us = ways.limit_between(place_keys(one["host"], one["station"]), place_keys(other["host"], other["station"]))
     return np.flatnonzero(

@@ -125,7 +125,9 @@ SIDE_DTYPE = _record(
     goes_on=("u1", 46),
     reserved=("V1", 47),
 )
-"""One end of a cleared journey at a border station: 0 where it ended there, 1 where it began there, to go on from elsewhere."""
+"""One end of a cleared journey at a border station: 0 where it ended there, 1 where it began there, to go on from elsewhere.
+
+2 more where it is joined: it stays as long as another of the same medium is not, because it stands between those."""
 
 DUE_DTYPE = _record(16, due_us=("<i8", 0), lane=("<u8", 8))
 """A lane whose last ride may still go on after a virtual transfer: it is looked at again once `due_us` has passed."""

@@ -113,6 +113,14 @@ def _joined_once(cleared: Cleared) -> Iterator[Breach]:
     for side in ("first", "second"):
         named = cleared.joins[side].tolist()
         yield from _unless(len(set(named)) == len(named), Law.JOINS_NAME_JOURNEYS_ONCE, f"a journey twice as the {side}", "once")
+    if len(cleared.joins):
+        here = set(cleared.journeys["journey_id"].tolist())
+        stale = [pair for pair in cleared.joins.tolist() if here.isdisjoint(pair) or pair[0] == pair[1]]
+        found, expected = (
+            f"{len(stale)} joins without a journey of the tick, or of one with itself",
+            "a join with its second journey",
+        )
+        yield from _unless(not stale, Law.JOINS_NAME_JOURNEYS_ONCE, found, expected)
 
 
 def _obligations_equal(cleared: Cleared) -> Iterator[Breach]:

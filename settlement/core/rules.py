@@ -24,6 +24,8 @@ FUTURE_TOLERANCE_US = 5 * 60 * 1_000_000
 _LARGEST = 2**63 - 1
 _NUMBERS = 2**16
 _STATION_BITS = 24
+_MOST_STRETCHES = 2**20
+"""Far more marker taps than one ride can pass; a path's weights are their sum."""
 
 
 class Ways(NamedTuple):
@@ -267,6 +269,11 @@ def _check_city(city: CityTable) -> None:
         dearest = int(version.fare_fen.max(initial=0)) + max(terms.surcharge_fen, terms.lowest_fen, terms.highest_fen)
         if (dearest + 1) * int(total.max(initial=0)) > _LARGEST:
             raise Malformed(f"city {city.city}, {version.name}: fare times total weight passes 2^63: use smaller weights")
+        if version.marker_set != NO_SET and (dearest + 1) * int(total[version.marker_set].max()) * _MOST_STRETCHES > _LARGEST:
+            raise Malformed(
+                f"city {city.city}, {version.name}: marker weights are added up along a path of up to {_MOST_STRETCHES} stretches, "
+                "and fare times that passes 2^63: use smaller weights"
+            )
 
 
 def _check_agreement(agreement: AgreementTable) -> None:

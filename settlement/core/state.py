@@ -10,7 +10,7 @@ import numpy as np
 from fare_chain.errors import Malformed, Unknown
 from fare_chain.hashing import HASH_BYTES, ZERO_HASH, tagged_hash
 from settlement.core.books import Balances
-from settlement.core.columns import DUE_DTYPE, SIDE_DTYPE, SUM_DTYPE, TAP_DTYPE, Records, Taps, no_rows
+from settlement.core.columns import DUE_DTYPE, SIDE_DTYPE, SUM_DTYPE, TAP_DTYPE, Records, Taps, in_byte_order, no_rows, pick, raw
 from settlement.core.obligations import add_up
 from settlement.core.rules import PinnedTable, Rules
 from settlement.core.tap_order import is_ordered
@@ -111,11 +111,13 @@ class State:
         open_taps = np.frombuffer(parts[7], TAP_DTYPE)
         if not is_ordered(open_taps):
             raise Malformed(f"a snapshot's waiting taps stand in order, each once (offset {ends[7]})")
+        due, sides = np.frombuffer(parts[5], DUE_DTYPE), np.frombuffer(parts[6], SIDE_DTYPE)
+        _check_lists(due, sides)
         window = OpenWindow(from_index, taps, journeys, np.frombuffer(parts[3], SUM_DTYPE), tuple(_cut(parts[4], HASH_BYTES)))
         state = cls(
             second, next_index, recorded_us, root, _read_balances(parts[1]), _read_balances(parts[2]),
             _find_rules(_cut(parts[0], HASH_BYTES), tables), WaitingTaps().put(open_taps), window,
-            np.frombuffer(parts[5], DUE_DTYPE), np.frombuffer(parts[6], SIDE_DTYPE),
+            due, sides,
         )  # fmt: skip
         if add_up([window.sums]).tobytes() != parts[3] or state.to_bytes() != data:
             raise Malformed("a snapshot is written in one way only: order, reserved zeros and counts; take another snapshot")
@@ -131,6 +133,16 @@ def chain_root(previous: bytes, *, second: int, seconds: int, delta_root: bytes,
     """The state root after a window, which names the one before: what mirrors compare and cosign."""
     parts = [previous, struct.pack("<qI", second, seconds), delta_root, balances_bytes(positions), rules_hash]
     return tagged_hash("state", parts)
+
+
+def _check_lists(due: Records, sides: Records) -> None:
+    """Refuse due lanes and border sides that clearing would not have left so."""
+    if pick(due, np.lexsort((due["lane"], due["due_us"]))).tobytes() != due.tobytes():
+        raise Malformed("a snapshot's due lanes stand in order of time, then lane; take another snapshot")
+    rows = sides.tolist()
+    by_bytes = in_byte_order(sides).tobytes() == sides.tobytes() and len(set(rows)) == len(rows)
+    if not by_bytes or (raw(sides)[:, 46:] > (3, 0)).any():
+        raise Malformed("a snapshot's border sides stand in order of their bytes, each once, as ends or beginnings; take another")
 
 
 def _cut(run: bytes, width: int) -> list[bytes]:

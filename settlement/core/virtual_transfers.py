@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fare_chain.tap import GOING_IN
+from fare_chain.tap import TapKind
 from settlement.core.columns import DUE_DTYPE, Int64, Keys, Mask, Records, Rows, Taps, no_rows, pick
 from settlement.core.rules import Rules, place_keys
 from settlement.core.tap_order import lane_keys
@@ -40,66 +40,69 @@ class Chained(NamedTuple):
 
 def chain(legs: Legs, ordered: Taps, lane: Rows, rules: Rules, recorded_us: int) -> Chained:
     """Join legs (by entry row) of one lane into journeys where a walk leads from one to the next in time."""
-    count = len(legs.entered)
+    count, every = len(legs.entered), np.arange(len(legs.entered))
     exits = pick(ordered, legs.exited)
     exit_place = place_keys(exits["host"], exits["station"])
     longest_us = rules.walks.longest_us(exit_place)
     if not (longest_us > 0).any():
-        every = np.arange(count)
         return Chained(legs.entered, legs.exited, np.ones(count, np.int64), every, no_rows(DUE_DTYPE))
-    goes_on = _goes_on(legs, ordered, lane, exit_place, rules)
-    begins = np.ones(count, np.bool_)
-    begins[1:] = ~goes_on[:-1]
-    group = np.cumsum(begins) - 1
-    firsts, lasts = np.flatnonzero(begins), np.flatnonzero(~goes_on)
-    until_us = _waits_until(legs, lasts, longest_us, ordered, lane, rules)
-    held = until_us >= recorded_us
-    number = np.where(held, -1, np.cumsum(~held) - 1)
-    due = np.zeros(int(held.sum()), DUE_DTYPE)
-    due["due_us"], due["lane"] = until_us[held], lane_keys(pick(ordered, legs.exited[lasts[held]]))
-    return Chained(
-        legs.entered[firsts[~held]], legs.exited[lasts[~held]], np.diff(np.append(firsts, count))[~held], number[group], due
+    onward = _onward(legs, ordered, lane, exit_place, longest_us, rules)
+    leg_of = np.full(len(ordered) + 1, -1, np.int64)  # row -1, for no tap, is the last
+    leg_of[legs.entered] = every
+    next_leg = leg_of[onward]
+    goes_on = next_leg >= 0
+    head = every.copy()
+    head[next_leg[goes_on]] = every[goes_on]
+    while (head[head] != head).any():
+        head = head[head]
+    lasts = every[~goes_on]
+    waits, until_us = _waits(legs.exited[lasts], onward[lasts], longest_us[lasts], ordered, lane, rules, recorded_us)
+    firsts, ready = head[lasts], ~waits
+    number = np.full(count, -1, np.int64)
+    number[firsts[ready]] = np.arange(int(ready.sum()))
+    own = until_us >= recorded_us
+    due = np.zeros(int(own.sum()), DUE_DTYPE)
+    due["due_us"], due["lane"] = until_us[own], lane_keys(pick(ordered, legs.exited[lasts[own]]))
+    sizes = np.bincount(head, minlength=count)[firsts[ready]]
+    return Chained(legs.entered[firsts[ready]], legs.exited[lasts[ready]], sizes, number[head], due)
+
+
+def _onward(legs: Legs, ordered: Taps, lane: Rows, exit_place: Keys, longest_us: Int64, rules: Rules) -> Rows:
+    """For each leg the row of the tap by which it goes on or may go on, else -1.
+
+    It is the next tap of the lane that goes in, where a walk leads to it in time and no other leg ends before it.
+    """
+    walking = np.flatnonzero(longest_us > 0)
+    ends, at_us = legs.exited[walking], ordered["tapped_at_us"]
+    enters = np.append(
+        np.flatnonzero((ordered["kind"] == TapKind.ENTRY) | (ordered["kind"] == TapKind.TRANSFER_ENTRY)), len(ordered)
     )
+    after = enters[np.searchsorted(enters, ends)]
+    exits = np.append(np.sort(legs.exited), len(ordered))
+    there = (after < len(ordered)) & (exits[np.searchsorted(exits, ends, "right")] > after)
+    walking, ends, after = walking[there], ends[there], after[there]
+    inside = pick(ordered, after)
+    limit_us = rules.walks.limit_between(exit_place[walking], place_keys(inside["host"], inside["station"]))
+    in_time = (lane[after] == lane[ends]) & (limit_us > 0) & (inside["tapped_at_us"] - at_us[ends] <= limit_us)
+    onward = np.full(len(legs.entered), -1, np.int64)
+    onward[walking[in_time]] = after[in_time]
+    return onward
 
 
-def _goes_on(legs: Legs, ordered: Taps, lane: Rows, exit_place: Keys, rules: Rules) -> Mask:
-    """Mark each leg that the next leg of its lane goes on from."""
-    goes_on = np.zeros(len(legs.entered), np.bool_)
-    entries, at_us = pick(ordered, legs.entered[1:]), ordered["tapped_at_us"]
-    limit_us = rules.walks.limit_between(exit_place[:-1], place_keys(entries["host"], entries["station"]))
-    gap_us = at_us[legs.entered[1:]] - at_us[legs.exited[:-1]]
-    apart = (lane[legs.entered[1:]] == lane[legs.exited[:-1]]) & (legs.entered[1:] > legs.exited[:-1])
-    goes_on[:-1] = apart & (limit_us > 0) & (gap_us <= limit_us)
-    return goes_on
+def _waits(
+    ends: Rows, onward: Rows, longest_us: Int64, ordered: Taps, lane: Rows, rules: Rules, recorded_us: int
+) -> tuple[Mask, Int64]:
+    """Which journeys wait, by the row of their last exit, and when each is to be looked at again on its own account; else -1.
 
-
-def _waits_until(legs: Legs, lasts: Rows, longest_us: Int64, ordered: Taps, lane: Rows, rules: Rules) -> Int64:
-    """Until when each journey's last leg waits to be gone on from; -1 where no walk begins at its exit.
-
-    A rider who went in on the other side in time and has not come out yet makes it wait as long as that ride may last.
+    A journey waits for taps that may come in time. Those of its lane that end after it wait with it, or its next tap would be
+    another once they are gone. Then a rider who went in on the other side and is not out yet makes it wait as long as that may be.
     """
     at_us = ordered["tapped_at_us"]
-    ends = legs.exited[lasts]
-    until_us = np.where(longest_us[lasts] > 0, at_us[ends] + longest_us[lasts] + PATIENCE_US, -1)
-    waiting = np.flatnonzero(until_us >= 0)
-    open_rows = _open_entries(legs, ordered)
-    if not len(open_rows) or not len(waiting):
-        return until_us
-    after = np.searchsorted(open_rows, ends[waiting])
-    there = after < len(open_rows)
-    waiting, entry = waiting[there], open_rows[after[there]]
-    following = np.append(legs.entered, len(ordered))[lasts[waiting] + 1]
-    begin, inside = pick(ordered, ends[waiting]), pick(ordered, entry)
-    limit_us = rules.walks.limit_between(place_keys(begin["host"], begin["station"]), place_keys(inside["host"], inside["station"]))
-    gap_us = inside["tapped_at_us"] - begin["tapped_at_us"]
-    on = (lane[entry] == lane[ends[waiting]]) & (entry < following) & (limit_us > 0) & (gap_us <= limit_us)
-    longest = rules.longest_ride_us(inside["tapped_at_us"]).clip(0)
-    until_us[waiting[on]] = np.maximum(until_us[waiting[on]], (inside["tapped_at_us"] + longest + PATIENCE_US)[on])
-    return until_us
-
-
-def _open_entries(legs: Legs, ordered: Taps) -> Rows:
-    """The entry taps that have no exit yet."""
-    enters = np.isin(ordered["kind"], list(GOING_IN))
-    enters[legs.entered] = False
-    return np.flatnonzero(enters)
+    until_us = np.where(longest_us > 0, at_us[ends] + longest_us + PATIENCE_US, -1)
+    watched = np.append(-1, np.sort(ends[until_us >= recorded_us]))
+    before = watched[np.searchsorted(watched, ends) - 1]
+    behind = (before >= 0) & (lane[before] == lane[ends])
+    inside = np.flatnonzero((onward >= 0) & (until_us < recorded_us))
+    entered_at_us = at_us[onward[inside]]
+    until_us[inside] = entered_at_us + rules.longest_ride_us(entered_at_us).clip(0) + PATIENCE_US
+    return (until_us >= recorded_us) | behind, until_us

@@ -4,19 +4,22 @@ FARE_CHAIN_REWRITE_GOLDEN=1 writes cleared.txt anew; its difference is for a per
 
 A line `tick <day> <time>` records a tick at that moment; the taps below it came with it:
 
-    medium  kind  city/station  <day> <time>  [of issuer]
+    medium  kind  city/station[/gate]  <day> <time>  [of issuer]  [as student|senior]  [step n]
 
-Day 1 is the small scheme's first day, day 2 the day of the new tariff and agreement (`simulators/small_cities.py`).
+Day 1 is the small scheme's first day, a Friday; day 2 that of the new tariff and agreement; day 90 is 1 January 2025
+(`simulators/small_cities.py`). A line `clock <hours>` says how far the times of the case are ahead of UTC: dogwood's are 8.
 """
 
 import os
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fare_chain.tap import TapKind
+from city_adapters.tables import Funder
+from fare_chain.tap import Category, TapKind
 from settlement.core.clearing import Tick, clear
 from settlement.core.columns import ClearingReason, Level, ObligationKind
 from settlement.core.laws import laws, window_laws
@@ -26,52 +29,64 @@ from simulators.small_cities import DAY_US, OPENING_US, SECOND_US, small_scheme,
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/taps.txt"))
 REWRITE = os.environ.get("FARE_CHAIN_REWRITE_GOLDEN") == "1"
-CITIES = {"scheme": 0, "alder": 1, "birch": 2, "cedar": 3, "nowhere": 9}
+CITIES = {"scheme": 0, "alder": 1, "birch": 2, "cedar": 3, "dogwood": 4, "nowhere": 9}
 NAMES = {number: name for name, number in CITIES.items()}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_clearing_makes_of_the_taps_what_stands_beside_them(case):
-    found = cleared_text(read_ticks((case / "taps.txt").read_text()))
+    found = cleared_text(*read_case((case / "taps.txt").read_text()))
     if REWRITE:
         (case / "cleared.txt").write_text(found)
     assert found == (case / "cleared.txt").read_text()
 
 
 def test_there_are_cases():
-    assert len(CASES) >= 4
+    assert len(CASES) >= 11
 
 
-def read_ticks(text):
-    """The ticks of a case: (recorded_us, taps)."""
-    ticks = []
+@dataclass(frozen=True)
+class Clock:
+    """How a case writes moments: day and time, so many hours ahead of UTC."""
+
+    ahead_hours: int = 0
+
+    def moment(self, day, time):
+        hours, minutes, seconds = (int(part) for part in time.split(":"))
+        return OPENING_US + (int(day) - 1) * DAY_US + ((hours - self.ahead_hours) * 3600 + minutes * 60 + seconds) * SECOND_US
+
+    def when(self, at_us):
+        day, second = divmod((int(at_us) - OPENING_US) // SECOND_US + self.ahead_hours * 3600, 86_400)
+        return f"{day + 1} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+
+
+def read_case(text):
+    """The ticks of a case, (recorded_us, taps), and its clock."""
+    ticks, clock = [], Clock()
     for line in text.splitlines():
         words = line.partition("#")[0].split()
-        if words[:1] == ["tick"]:
-            ticks.append((moment(*words[1:]), []))
+        if words[:1] == ["clock"]:
+            clock = Clock(int(words[1]))
+        elif words[:1] == ["tick"]:
+            ticks.append((clock.moment(*words[1:]), []))
         elif words:
-            medium, kind, place, day, time, *issuer = words
-            city, station = place.split("/")
-            ticks[-1][1].append(
-                small_tap(
-                    int(medium), TapKind[kind.upper()], moment(day, time), host=CITIES[city], station=int(station),
-                    issuer=CITIES[issuer[1]] if issuer else None,
-                )
-            )  # fmt: skip
-    return ticks
+            ticks[-1][1].append(read_tap(words, clock))
+    return ticks, clock
 
 
-def moment(day, time):
-    hours, minutes, seconds = (int(part) for part in time.split(":"))
-    return OPENING_US + (int(day) - 1) * DAY_US + (hours * 3600 + minutes * 60 + seconds) * SECOND_US
+def read_tap(words, clock):
+    medium, kind, place, day, time, *more = words
+    city, station, *gate = place.split("/")
+    told = dict(zip(more[::2], more[1::2], strict=True))
+    assert told.keys() <= {"of", "as", "step"}
+    return small_tap(
+        int(medium), TapKind[kind.upper()], clock.moment(day, time), host=CITIES[city], station=int(station),
+        issuer=CITIES[told.get("of", city)], gate=int(gate[0]) if gate else 1,
+        category=Category[told.get("as", "adult").upper()], entitlement=int(told.get("step", 0)),
+    )  # fmt: skip
 
 
-def when(at_us):
-    day, second = divmod((int(at_us) - OPENING_US) // SECOND_US, 86_400)
-    return f"{day + 1} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
-
-
-def cleared_text(ticks):
+def cleared_text(ticks, clock):
     """Fold the ticks, laws held, and write everything that came of them."""
     state, results, windows = State.genesis(ticks[0][0] // SECOND_US), [], []
     for number, (recorded_us, taps) in enumerate(ticks):
@@ -86,13 +101,14 @@ def cleared_text(ticks):
         results.append(cleared)
     state, windows = close_one(state, 1, windows)
     sections = {
-        "legs": leg_rows(results),
-        "fares": fare_rows(results),
-        "shares": share_rows(results),
+        "journeys": journey_rows(results, clock),
+        "fares": fare_rows(results, clock),
+        "shares": share_rows(results, clock),
+        "joins": join_rows(results, clock),
         "obligations": obligation_rows(results),
-        "exceptions": exception_rows(results),
-        "waiting": [tap_row(tap) for tap in state.open_taps],
-        "windows": [window_row(window) for window in windows],
+        "exceptions": exception_rows(results, clock),
+        "waiting": [tap_row(tap, clock) for tap in state.open_taps],
+        "windows": [window_row(window, clock) for window in windows],
         "positions": [(NAMES[member], fen) for member, fen in state.positions],
         "earned": [(beneficiary_name(beneficiary), fen) for beneficiary, fen in state.earned],
         "state root": [(state.state_root.hex(),)],
@@ -101,9 +117,13 @@ def cleared_text(ticks):
 
 
 HEADS = {
-    "legs": ("tick", "medium", "host", "issuer", "from", "to", "entered", "exited"),
-    "fares": ("tick", "medium", "entered", "distance_m", "tariff", "fare_fen", "commission_fen", "fee_fen"),
+    "journeys": ("tick", "medium", "host", "issuer", "from", "to", "entered", "exited", "legs", "markers", "category", "step"),
+    "fares": (
+        "tick", "medium", "entered", "metres", "tariff", "set", "nominal", "discount", "funder", "surcharge", "earned",
+        "commission", "fee",
+    ),
     "shares": ("tick", "medium", "entered", "beneficiary", "amount_fen"),
+    "joins": ("tick", "medium", "first", "left", "second", "entered"),
     "obligations": ("tick", "level", "kind", "debtor", "creditor", "n", "amount_fen"),
     "exceptions": ("tick", "medium", "kind", "place", "issuer", "tapped", "reason"),
     "waiting": ("medium", "kind", "place", "issuer", "tapped"),
@@ -111,7 +131,7 @@ HEADS = {
     "positions": ("member", "fen"),
     "earned": ("beneficiary", "fen"),
     "state root": ("",),
-}
+}  # fmt: skip
 
 
 def close_one(state, seconds, windows):
@@ -136,29 +156,57 @@ def riders(results):
         yield from ((tick, cleared, row, cleared.journeys[row]) for row in order)
 
 
-def leg_rows(results):
+def journey_rows(results, clock):
     return [
         (
-            tick, medium_of(row), NAMES[int(row["host"])], NAMES[int(row["issuer"])], row["from_station"], row["to_station"],
-            when(row["entered_at_us"]), when(row["exited_at_us"]),
+            tick, medium_of(row), NAMES[int(row["host"])], NAMES[int(row["issuer"])], area(row, "from"), area(row, "to"),
+            clock.when(row["entered_at_us"]), clock.when(row["exited_at_us"]), row["legs"], row["markers"],
+            Category(row["category"]).name.lower(), row["entitlement"],
         )
         for tick, _, _, row in riders(results)
     ]  # fmt: skip
 
 
-def fare_rows(results):
-    names = ("distance_m", "tariff", "fare_fen", "commission_fen", "fee_fen")
-    return [
-        (tick, medium_of(row), when(row["entered_at_us"]), *(row[name] for name in names)) for tick, _, _, row in riders(results)
-    ]
+def area(row, side):
+    """The station, and the gate where it is not an ordinary one."""
+    gate = row[f"{side}_gate"]
+    return f"{row[f'{side}_station']}" if gate == 1 else f"{row[f'{side}_station']}/{gate}"
 
 
-def share_rows(results):
+def fare_rows(results, clock):
+    names = ("distance_m", "tariff", "weight_set", "nominal_fen", "discount_fen")
     return [
-        (tick, medium_of(row), when(row["entered_at_us"]), beneficiary_name(share["beneficiary"]), share["amount_fen"])
+        (
+            tick, medium_of(row), clock.when(row["entered_at_us"]), *(row[name] for name in names),
+            Funder(row["funder"]).name.lower(), *(row[name] for name in ("surcharge_fen", "fare_fen", "commission_fen", "fee_fen")),
+        )
+        for tick, _, _, row in riders(results)
+    ]  # fmt: skip
+
+
+def share_rows(results, clock):
+    return [
+        (tick, medium_of(row), clock.when(row["entered_at_us"]), beneficiary_name(share["beneficiary"]), share["amount_fen"])
         for tick, cleared, number, row in riders(results)
         for share in cleared.shares[np.flatnonzero(cleared.shares["journey"] == number)]
     ]
+
+
+def join_rows(results, clock):
+    known = {row["journey_id"].tobytes(): row for _, _, _, row in riders(results)}
+    pairs = [
+        (tick, known[row["first"].tobytes()], known[row["second"].tobytes()])
+        for tick, cleared in enumerate(results, 1)
+        for row in cleared.joins
+    ]
+    rows = [
+        (
+            tick, medium_of(one), f"{NAMES[int(one['host'])]}/{one['to_station']}", clock.when(one["exited_at_us"]),
+            f"{NAMES[int(other['host'])]}/{other['from_station']}", clock.when(other["entered_at_us"]),
+        )
+        for tick, one, other in pairs
+    ]  # fmt: skip
+    return sorted(rows)
 
 
 def obligation_rows(results):
@@ -173,22 +221,22 @@ def obligation_rows(results):
     ]  # fmt: skip
 
 
-def exception_rows(results):
+def exception_rows(results, clock):
     rows = [
-        (tick, *tap_row(row), ClearingReason(row["reason"]).name)
+        (tick, *tap_row(row, clock), ClearingReason(row["reason"]).name)
         for tick, cleared in enumerate(results, 1)
         for row in cleared.exceptions
     ]
     return sorted(rows, key=lambda row: (row[0], row[5], row[1]))
 
 
-def tap_row(row):
+def tap_row(row, clock):
     place = f"{NAMES[int(row['host'])]}/{row['station']}"
-    return medium_of(row), TapKind(row["kind"]).name.lower(), place, NAMES[int(row["issuer"])], when(row["tapped_at_us"])
+    return medium_of(row), TapKind(row["kind"]).name.lower(), place, NAMES[int(row["issuer"])], clock.when(row["tapped_at_us"])
 
 
-def window_row(window):
-    return when(window.second * SECOND_US), window.seconds, window.taps, window.journeys, window.gross_fen, window.net_fen
+def window_row(window, clock):
+    return clock.when(window.second * SECOND_US), window.seconds, window.taps, window.journeys, window.gross_fen, window.net_fen
 
 
 def beneficiary_name(number):

@@ -70,7 +70,7 @@ def test_a_local_journey_makes_no_obligation_between_members():
 @pytest.mark.parametrize(("entered_at_us", "fare", "tariff"), [(CHANGE_US - 1, 200, 0), (CHANGE_US, 275, 1)])
 def test_the_tariff_in_force_at_entry_decides_whenever_the_exit_is(entered_at_us, fare, tariff):
     _, result = cleared(ride(host=2, entered_at_us=entered_at_us, minutes=11 * 60))
-    assert (result.journeys["fare_fen"][0], result.journeys["tariff"][0]) == (fare, tariff)
+    assert (result.journeys["nominal_fen"][0], result.journeys["tariff"][0]) == (fare, tariff)
 
 
 @pytest.mark.parametrize(("entered_at_us", "commission", "fee"), [(CHANGE_US - 1, [2], 1), (CHANGE_US, [3, 4], 2)])

@@ -6,9 +6,12 @@ import pytest
 from fare_chain.tap import FIELDS, TapKind
 from settlement.core.books import POSTING_DTYPE
 from settlement.core.columns import (
+    DUE_DTYPE,
     EXCEPTION_DTYPE,
+    JOIN_DTYPE,
     JOURNEY_DTYPE,
     SHARE_DTYPE,
+    SIDE_DTYPE,
     SUM_DTYPE,
     TAP_DTYPE,
     in_byte_order,
@@ -18,14 +21,17 @@ from settlement.core.columns import (
     raw,
     words,
 )
-from settlement.core.pairing import Legs
+from settlement.core.journeys import Ridden
 from simulators.small_cities import small_tap, tap_records
 
-DTYPES = {TAP_DTYPE: 80, JOURNEY_DTYPE: 96, SHARE_DTYPE: 16, SUM_DTYPE: 24, EXCEPTION_DTYPE: 48, POSTING_DTYPE: 32}
+DTYPES = {
+    TAP_DTYPE: 80, JOURNEY_DTYPE: 128, SHARE_DTYPE: 16, SUM_DTYPE: 24, EXCEPTION_DTYPE: 48, POSTING_DTYPE: 32, JOIN_DTYPE: 32,
+    SIDE_DTYPE: 48, DUE_DTYPE: 16,
+}  # fmt: skip
 
 
 def test_a_tap_reads_as_it_was_written():
-    tap = small_tap(2**127 + 5, TapKind.EXIT, -7, host=3, station=4, issuer=2, gate=9, category=2)
+    tap = small_tap(2**127 + 5, TapKind.EXIT, -7, host=3, station=4, issuer=2, gate=9, category=2, entitlement=5)
     row = tap_records([tap])[0]
     for name, _form, _at in FIELDS:
         if name != "reserved":
@@ -67,8 +73,9 @@ def test_words_and_bytes_are_views_of_the_same_records():
 
 def test_columns_refuse_unequal_lengths_and_freeze_their_arrays():
     taps = tap_records([small_tap(1, TapKind.ENTRY, 0)]).copy()
+    one = np.ones(1, np.int64)
     with pytest.raises(AssertionError, match="columns of 0 and 1 rows"):
-        Legs(taps, taps[:0])
-    legs = Legs(taps, taps)
+        Ridden(taps, taps[:0], one, one)
+    ridden = Ridden(taps, taps, one, one)
     with pytest.raises(ValueError, match="read-only"):
-        legs.entries["station"] = 3
+        ridden.entries["station"] = 3

@@ -11,7 +11,7 @@ from settlement.core.clearing import Tick, clear
 from settlement.core.laws import Law, laws, window_laws
 from settlement.core.state import State
 from settlement.core.windows import close, window_postings
-from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_tap, tap_records
+from simulators.small_cities import CHANGE_US, MINUTE_US, SECOND_US, small_scheme, small_tap, tap_records
 
 NOON = CHANGE_US // SECOND_US + 12 * 3600
 NOON_US = NOON * SECOND_US
@@ -19,15 +19,33 @@ NOON_US = NOON * SECOND_US
 
 @pytest.fixture
 def tick():
-    """A state, what one tick of visitors and locals came to, and the state after it."""
+    """A state, what one tick of visitors and locals came to, and the state after it.
+
+    Six in alder; two over the border between birch and cedar; in dogwood one with two legs, one past a marker, one with a discount
+    that the host funds, one with one that the issuer funds, one that waits at a walk.
+    """
     taps = [
         small_tap(medium, kind, NOON_US - at, station=station, issuer=1 + medium % 3)
         for medium in range(6)
         for kind, station, at in ((TapKind.ENTRY, 1, 60), (TapKind.EXIT, 3, 30))
     ]
+    for medium in (6, 7):
+        taps += ride(medium, 2, (1, 3), minutes=(50, 40)) + ride(medium, 3, (1, 2), minutes=(30, 20))
+    taps += ride(8, 4, (1, 3), minutes=(90, 80)) + ride(8, 4, (5, 4), minutes=(60, 50))
+    taps += [*ride(9, 4, (1, 2), minutes=(50, 40)), small_tap(9, TapKind.MARKER, NOON_US - 45 * MINUTE_US, host=4, station=4)]
+    taps += ride(10, 4, (1, 2), minutes=(50, 40), category=1) + ride(11, 4, (1, 2), minutes=(50, 40), entitlement=2)
+    taps += ride(12, 4, (1, 3), minutes=(10, 5))
     before = State.genesis(NOON)
     after, cleared = clear(before, Tick(NOON_US, 0, 7, bytes(32), tap_records([*taps, taps[0]]), small_scheme()))
     return before, cleared, after
+
+
+def ride(medium, host, stations, minutes, **rider):
+    """In at the first station, out at the second, so many minutes before noon."""
+    return [
+        small_tap(medium, kind, NOON_US - minute * MINUTE_US, host=host, station=station, **rider)
+        for kind, station, minute in zip((TapKind.ENTRY, TapKind.EXIT), stations, minutes, strict=True)
+    ]
 
 
 @pytest.fixture
@@ -52,6 +70,11 @@ def add_to_first(amount):
 
 
 def test_what_clearing_makes_breaks_no_law(tick, window):
+    _, cleared, after = tick
+    assert sorted(cleared.journeys["legs"].tolist())[-2:] == [1, 2]
+    assert cleared.journeys["markers"].sum() == 1
+    assert set(cleared.journeys["funder"].tolist()) == {0, 1, 2}
+    assert (len(cleared.joins), len(after.waiting)) == (2, 2)
     assert laws(*tick) == []
     assert window_laws(*window) == []
 
@@ -62,7 +85,18 @@ def test_what_clearing_makes_breaks_no_law(tick, window):
         ("shares", "amount_fen", add_to_first(1), Law.SHARES_SUM_TO_THE_FARE),
         ("sums", "amount_fen", add_to_first(-1), Law.OBLIGATIONS_EQUAL_THE_JOURNEYS),
         ("journeys", "commission_fen", add_to_first(1), Law.OBLIGATIONS_EQUAL_THE_JOURNEYS),
-        ("journeys", "exited_at_us", add_to_first(-SECOND_US), Law.JOURNEYS_IN_ORDER),
+        ("journeys", "nominal_fen", add_to_first(1), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "surcharge_fen", add_to_first(1), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "discount_fen", add_to_first(1), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "funder", lambda column: np.where(column == 1, 2, column), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "funder", lambda column: np.where(column == 2, 1, column), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "funder", lambda column: np.where(column == 1, 0, column), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "funder", lambda column: np.where(column == 0, 1, column), Law.FARE_IS_WHAT_WAS_EARNED),
+        ("journeys", "legs", add_to_first(1), Law.EACH_TAP_ONCE),
+        ("journeys", "markers", add_to_first(1), Law.EACH_TAP_ONCE),
+        ("joins", "first", lambda column: np.repeat(column[:1], 2), Law.JOINS_NAME_JOURNEYS_ONCE),
+        ("joins", "second", lambda column: np.repeat(column[:1], 2), Law.JOINS_NAME_JOURNEYS_ONCE),
+        ("journeys", "exited_at_us", add_to_first(-120 * MINUTE_US), Law.JOURNEYS_IN_ORDER),
         ("journeys", "journey_id", lambda column: column[::-1].copy(), Law.JOURNEYS_IN_ORDER),
     ],
 )
@@ -95,6 +129,24 @@ def test_a_share_below_zero_is_named_even_where_the_sum_is_right(tick):
     broken = laws(before, replace(cleared, shares=altered(cleared.shares, "amount_fen", move)), after)
     assert [breach.law for breach in broken] == [Law.SHARES_SUM_TO_THE_FARE]
     assert "no share below 0" in str(broken[0])
+
+
+def test_a_discount_beyond_the_fare_is_named_even_where_the_sum_is_right(tick):
+    before, cleared, after = tick
+    rows = cleared.journeys.copy()
+    host_funded = np.flatnonzero(rows["funder"] == 2)[0]
+    rows["discount_fen"][host_funded] = rows["nominal_fen"][host_funded] + 1
+    rows["surcharge_fen"][host_funded] = rows["fare_fen"][host_funded] + 1
+    assert [breach.law for breach in laws(before, replace(cleared, journeys=rows), after)] == [Law.FARE_IS_WHAT_WAS_EARNED]
+
+
+@pytest.mark.parametrize("pair", [(b"1" * 16, b"2" * 16), None])
+def test_a_join_of_journeys_that_are_not_there_or_of_one_with_itself_is_named(tick, pair):
+    before, cleared, after = tick
+    joins = cleared.joins[:1].copy()
+    first = joins["first"][0]
+    joins["first"], joins["second"] = (first, first) if pair is None else np.frombuffer(b"".join(pair), "V16")
+    assert [breach.law for breach in laws(before, replace(cleared, joins=joins), after)] == [Law.JOINS_NAME_JOURNEYS_ONCE]
 
 
 def test_a_tap_that_vanishes_is_missed(tick):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fare_chain.tap import TapKind
-from settlement.core.columns import ClearingReason
+from settlement.core.columns import DUE_DTYPE, ClearingReason, no_rows
 from settlement.core.pairing import pair
 from settlement.core.rules import Rules
 from settlement.core.waiting import WaitingTaps
@@ -12,7 +12,11 @@ from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_ta
 
 RULES = Rules().including(small_scheme())
 NOON_US = CHANGE_US + 12 * 3600 * SECOND_US
-KINDS = {"entry": TapKind.ENTRY, "exit": TapKind.EXIT, "transfer": TapKind.TRANSFER_ENTRY, "marker": TapKind.MARKER}
+NOTHING_DUE = no_rows(DUE_DTYPE)
+KINDS = {
+    "entry": TapKind.ENTRY, "exit": TapKind.EXIT, "in": TapKind.TRANSFER_ENTRY, "out": TapKind.TRANSFER_EXIT,
+    "marker": TapKind.MARKER,
+}  # fmt: skip
 
 
 def moment(text):
@@ -26,7 +30,7 @@ def assert_pairs(*ticks, rules=RULES, recorded_us=NOON_US):
 
     Left: medium, kind, host/station, time, and `of` another issuer. Right: all outcomes, in any order and beside any tap.
     """
-    waiting = WaitingTaps()
+    waiting, due = WaitingTaps(), NOTHING_DUE
     for table in ticks:
         lines = [[part.split() for part in line.split("|")] for line in table.strip().splitlines()]
         taps = [
@@ -37,9 +41,14 @@ def assert_pairs(*ticks, rules=RULES, recorded_us=NOON_US):
             for words, _ in lines
             if words
         ]  # fmt: skip
-        pairing = pair(waiting, tap_records(taps), rules, recorded_us)
-        waiting = pairing.waiting
-        found = [f"{clock(entry)} -> {clock(leave)}" for entry, leave in zip(pairing.legs.entries, pairing.legs.exits, strict=True)]
+        pairing = pair(waiting, due, tap_records(taps), rules, recorded_us)
+        waiting, due = pairing.waiting, pairing.due
+        ridden = pairing.ridden
+        columns = (ridden.entries, ridden.exits, ridden.legs, ridden.markers)
+        found = [
+            f"{clock(entry)} -> {clock(leave)}" + f" {legs} legs" * int(legs > 1) + f" {markers} markers" * int(markers > 0)
+            for entry, leave, legs, markers in zip(*(list(column) for column in columns), strict=True)
+        ]
         found += [f"{clock(tap)} waits" for tap in waiting.all()]
         found += [f"{clock(row)} {ClearingReason(row['reason']).name}" for row in pairing.exceptions]
         expected = [" ".join(outcome) for _, outcome in lines if outcome]
@@ -157,6 +166,54 @@ def test_a_tap_that_differs_in_anything_is_another_tap():
     """)
 
 
+def test_the_gates_of_a_passage_pair_like_any_other():
+    assert_pairs("""
+        1 in    1/1 08:00 | 08:00 -> 08:20
+        1 exit  1/2 08:20 |
+        2 entry 1/1 08:00 | 08:00 -> 08:21
+        2 out   1/2 08:21 |
+        3 in    1/1 08:00 | 08:00 -> 08:22
+        3 out   1/2 08:22 |
+    """)
+
+
+def test_a_marker_belongs_to_the_innermost_bracket_around_it_and_waits_without_one():
+    assert_pairs("""
+        1 marker 4/2 07:50 | 07:50 waits
+        1 entry  4/1 08:00 | 08:00 -> 08:50 2 markers
+        1 marker 4/2 08:05 |
+        1 entry  4/1 08:10 | 08:10 -> 08:30 1 markers
+        1 marker 4/3 08:20 |
+        1 exit   4/4 08:30 |
+        1 marker 4/3 08:40 |
+        1 exit   4/2 08:50 |
+        1 marker 4/3 08:55 | 08:55 waits
+        2 entry  4/1 08:00 | 08:00 waits
+        2 marker 4/2 08:01 | 08:01 waits
+        2 entry  4/1 08:02 | 08:02 -> 08:03
+        2 exit   4/2 08:03 |
+    """)
+
+
+def test_a_marker_may_come_before_or_after_the_sides_of_its_ride():
+    assert_pairs(
+        "1 marker 4/2 08:05 | 08:05 waits",
+        """
+        1 entry  4/1 08:00 | 08:00 -> 08:50 1 markers
+        1 exit   4/2 08:50 |
+        """,
+        "1 marker 4/3 08:40 | 08:40 waits",
+    )
+
+
+def test_a_marker_in_a_ride_that_is_too_long_waits_with_it():
+    assert_pairs("""
+        1 entry  4/1 -08:00 | -08:00 waits
+        1 marker 4/2 01:00  | 01:00 waits
+        1 exit   4/2 08:01  | 08:01 waits
+    """)
+
+
 def test_taps_that_make_no_sense_are_exceptions_and_the_rest_clears():
     assert_pairs("""
         1 entry    1/1 08:00      | 08:00 -> 08:30
@@ -165,7 +222,6 @@ def test_taps_that_make_no_sense_are_exceptions_and_the_rest_clears():
         1 entry    9/1 08:03      | 08:03 UNKNOWN_STATION
         1 entry    1/1 08:04 of 9 | 08:04 UNKNOWN_ISSUER
         1 entry    1/1 08:05 of 0 | 08:05 UNKNOWN_ISSUER
-        1 transfer 1/1 08:06      | 08:06 KIND_NOT_CLEARED
         1 marker   1/1 08:07      | 08:07 KIND_NOT_CLEARED
         1 exit     1/2 08:30      |
         2 exit     1/2 12:05      | 12:05 waits
@@ -175,7 +231,9 @@ def test_taps_that_make_no_sense_are_exceptions_and_the_rest_clears():
 
 def test_a_station_number_beyond_every_table_is_unknown_and_not_an_error():
     taps = tap_records([small_tap(1, TapKind.ENTRY, NOON_US, host=host, station=2**32 - 1) for host in (1, 9, 2**16 - 1)])
-    assert pair(WaitingTaps(), taps, RULES, NOON_US).exceptions["reason"].tolist() == [ClearingReason.UNKNOWN_STATION] * 3
+    assert (
+        pair(WaitingTaps(), NOTHING_DUE, taps, RULES, NOON_US).exceptions["reason"].tolist() == [ClearingReason.UNKNOWN_STATION] * 3
+    )
 
 
 def test_without_an_agreement_nobody_is_known():
@@ -186,19 +244,19 @@ def test_without_an_agreement_nobody_is_known():
 @pytest.mark.parametrize("entered_at_us", [-(2**63), -1, small_scheme()[3].table.valid_from_us - 1])
 def test_an_entry_before_the_first_agreement_pairs_with_nothing(entered_at_us):
     taps = tap_records([small_tap(1, TapKind.ENTRY, entered_at_us), small_tap(1, TapKind.EXIT, entered_at_us + 1)])
-    pairing = pair(WaitingTaps(), taps, RULES, NOON_US)
-    assert (len(pairing.legs), len(pairing.waiting)) == (0, 2)
+    pairing = pair(WaitingTaps(), NOTHING_DUE, taps, RULES, NOON_US)
+    assert (len(pairing.ridden), len(pairing.waiting)) == (0, 2)
 
 
 def test_an_exception_names_the_tap_by_host_gate_and_sequence():
     tap = small_tap(5, TapKind.MARKER, NOON_US, host=2, station=3, issuer=1, gate=7)
-    row = pair(WaitingTaps(), tap_records([tap]), RULES, NOON_US).exceptions[0]
+    row = pair(WaitingTaps(), NOTHING_DUE, tap_records([tap]), RULES, NOON_US).exceptions[0]
     for name in ("host", "issuer", "station", "gate", "gate_seq", "kind", "tapped_at_us"):
         assert row[name] == getattr(tap, name)
     assert row["medium"].tobytes() == tap.medium
 
 
 def test_a_tick_pays_for_no_lane_that_it_does_not_touch():
-    waiting = pair(WaitingTaps(), tap_records([small_tap(1, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
-    after = pair(waiting, tap_records([small_tap(2, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
+    waiting = pair(WaitingTaps(), NOTHING_DUE, tap_records([small_tap(1, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
+    after = pair(waiting, NOTHING_DUE, tap_records([small_tap(2, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
     assert np.array_equal(after.all()["medium"].tolist(), [(number).to_bytes(16, "little") for number in (1, 2)])

@@ -18,8 +18,20 @@ SCHEME = small_scheme()
 
 @pytest.fixture(scope="module")
 def state():
-    """Tables, two ticks, a closed window, an open one, three waiting taps."""
+    """Tables, two ticks, a closed window, an open one; waiting: three entries, two rides at walks; two border sides."""
     taps = [small_tap(medium, TapKind.ENTRY, NOON_US - SECOND_US, issuer=3) for medium in range(5)]
+    for medium, host, kind, at in (
+        (6, 4, 1, 9),
+        (6, 4, 2, 3),
+        (7, 4, 1, 9),
+        (7, 4, 2, 3),
+        (8, 2, 1, 9),
+        (8, 2, 2, 3),
+        (9, 2, 1, 9),
+    ):
+        at_us = NOON_US - (at + medium) * SECOND_US
+        taps.append(small_tap(medium, TapKind(kind), at_us, host=host, station=3 if kind == 2 else 1))
+    taps.append(small_tap(9, TapKind.EXIT, NOON_US - SECOND_US, host=2, station=3))
     exits = [small_tap(medium, TapKind.EXIT, NOON_US, station=3, issuer=3) for medium in range(2)]
     at = State.genesis(NOON_US // SECOND_US)
     at, _ = clear(at, Tick(NOON_US, 0, 8, bytes(32), tap_records([*taps, exits[0]]), SCHEME))
@@ -35,18 +47,21 @@ def test_a_snapshot_comes_back_as_it_was(state):
     assert (again.positions, again.earned, again.window.delta_roots) == (state.positions, state.earned, state.window.delta_roots)
     assert again.rules.rules_hash == state.rules.rules_hash
     assert again.waiting == state.waiting
-    assert len(again.open_taps) == 3
+    assert len(again.open_taps) == 7
+    assert (len(again.due), len(again.sides)) == (2, 2)
+    assert again.due.tobytes() == state.due.tobytes()
+    assert again.sides.tobytes() == state.sides.tobytes()
 
 
 def test_genesis_is_a_snapshot_too():
     first = State.genesis(7)
     assert State.from_bytes(first.to_bytes(), []).to_bytes() == first.to_bytes()
-    assert len(first.to_bytes()) == 120
+    assert len(first.to_bytes()) == 132
 
 
 def test_every_cut_and_every_added_byte_is_refused(state):
     data = state.to_bytes()
-    for size in (0, 7, 119, 120, len(data) - 1):
+    for size in (0, 7, 131, 132, len(data) - 1):
         with pytest.raises(Malformed):
             State.from_bytes(data[:size], SCHEME)
     with pytest.raises(Malformed):
@@ -72,22 +87,42 @@ def swapped(data, *, begin, width):
     return data[:begin] + data[begin + width : begin + 2 * width] + data[begin : begin + width] + data[begin + 2 * width :]
 
 
-@pytest.mark.parametrize(("part", "width"), [("tables", 32), ("positions", 16), ("earned", 16), ("sums", 24), ("waiting", 80)])
-def test_rows_out_of_order_are_refused(state, part, width):
-    sizes = {"tables": 32 * 5, "positions": 16 * 4, "earned": 16 * len(state.earned), "sums": 24 * len(state.window.sums)}
-    begins = {"tables": 120, "positions": 280, "earned": 344, "sums": 344 + sizes["earned"]}
-    begins["waiting"] = begins["sums"] + sizes["sums"] + 32
+WIDTHS = {"tables": 32, "positions": 16, "earned": 16, "sums": 24, "roots": 32, "due": 16, "sides": 48, "waiting": 80}
+
+
+def begins_of(state):
+    """Where each list of the snapshot begins, in bytes."""
+    lists = (state.rules.pins, state.positions, state.earned, state.window.sums, state.window.delta_roots)
+    counts = [*map(len, lists), len(state.due), len(state.sides), len(state.waiting)]
+    sizes = [count * width for count, width in zip(counts, WIDTHS.values(), strict=True)]
+    return {name: 132 + sum(sizes[:at]) for at, name in enumerate(WIDTHS)}
+
+
+@pytest.mark.parametrize("part", [part for part in WIDTHS if part != "roots"])
+def test_rows_out_of_order_are_refused(state, part):
     data = state.to_bytes()
     with pytest.raises(Malformed):
-        State.from_bytes(swapped(data, begin=begins[part], width=width), SCHEME)
+        State.from_bytes(swapped(data, begin=begins_of(state)[part], width=WIDTHS[part]), SCHEME)
 
 
 def test_a_row_that_stands_twice_is_refused(state):
     data = state.to_bytes()
+    at = begins_of(state)["positions"]
     with pytest.raises(Malformed, match="once"):
-        State.from_bytes(data[:296] + data[280:296] + data[312:], SCHEME)
+        State.from_bytes(data[: at + 16] + data[at : at + 16] + data[at + 32 :], SCHEME)
+    at = begins_of(state)["sides"]
+    with pytest.raises(Malformed, match="each once"):
+        State.from_bytes(data[: at + 48] + data[at : at + 48] + data[at + 96 :], SCHEME)
     with pytest.raises(Malformed, match="each once"):
         State.from_bytes(data[:-160] + data[-80:] + data[-80:], SCHEME)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(46, 4), (47, 1)])
+def test_a_border_side_that_is_neither_end_nor_beginning_is_refused(state, offset, value):
+    data = bytearray(state.to_bytes())
+    data[begins_of(state)["sides"] + offset] = value
+    with pytest.raises(Malformed, match="border sides"):
+        State.from_bytes(bytes(data), SCHEME)
 
 
 def test_a_missing_table_is_named(state):

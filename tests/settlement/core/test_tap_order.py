@@ -20,7 +20,7 @@ def plain_order(taps):
         taps,
         key=lambda tap: (
             *(tap.host, tap.medium, tap.tapped_at_us, tap.kind, tap.gate, tap.gate_seq, tap.issuer, tap.station),
-            *(tap.flags, tap.category, tap.mode, tap.code_digest),
+            *(tap.entitlement, tap.flags, tap.category, tap.mode, tap.code_digest),
         ),
     )
 
@@ -33,12 +33,14 @@ def ordered(taps):
 def random_taps(chance, media, moments, count=60):
     return [
         replace(
-            small_tap(chance.choice(media), chance.choice([TapKind.ENTRY, TapKind.EXIT]), chance.choice(moments)),
+            small_tap(chance.choice(media), chance.choice(list(TapKind)[:5]), chance.choice(moments)),
             host=chance.choice([1, 2, 300]),
             gate=chance.choice([1, 2]),
             gate_seq=chance.choice([1, 2]),
             station=chance.choice([1, 2]),
             flags=chance.choice([0, 1]),
+            entitlement=chance.choice([0, 1, 255]),
+            category=chance.choice([0, 2]),
             code_digest=chance.choice([bytes(32), bytes(31) + b"\1", b"\1" + bytes(31)]),
         )
         for _ in range(count)

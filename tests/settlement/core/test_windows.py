@@ -35,7 +35,7 @@ def test_a_window_adds_up_its_ticks():
     assert window.rules_hash == state.rules.rules_hash
     assert window.state_root == after.state_root
     commission = int(two.journeys["commission_fen"].sum())
-    assert window.positions == ((0, 6), (1, 1200 - commission), (2, 0), (3, commission - 1206))
+    assert window.positions == ((0, 6), (1, 1200 - commission), (2, 0), (3, commission - 1206), (4, 0))
     assert window.net_fen == 1206 - commission
     assert dict(after.earned)[257] + dict(after.earned)[258] == 1200
 
