@@ -111,8 +111,20 @@ def money(run):
     rows = run.rows("journeys")
     kept = [name for name in rows.dtype.names if name not in ("commission_fen", "reserved")]
     journeys = sorted(zip(*(rows[name].tolist() for name in kept), strict=True))
-    others = [sorted(plain(run.rows(what))) for what in ("joins", "exceptions")]
-    return journeys, others, run.state.open_taps.tobytes()
+    torn, owner = in_two_places(rows), dict(zip(rows["journey_id"].tolist(), rows["medium"].tolist(), strict=True))
+    joins = sorted(pair for pair in plain(run.rows("joins")) if owner[pair[0]] not in torn)
+    return journeys, joins, sorted(plain(run.rows("exceptions"))), run.state.open_taps.tobytes()
+
+
+def in_two_places(rows):
+    """Media whose journeys overlap in time: which of them a border's other side meets depends on which is cleared first."""
+    told = sorted(zip(*(rows[name].tolist() for name in ("medium", "entered_at_us", "exited_at_us")), strict=True))
+    return {
+        one
+        for number, (one, _, until_us) in enumerate(told)
+        for other, at_us, _ in told[number + 1 :]
+        if one == other and at_us < until_us
+    }
 
 
 def drawn(run):
