@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -16,6 +16,8 @@ NO_AMOUNT = -1
 """The amount of a row whose log tells none."""
 EARLIEST_US = 946_684_800 * 1_000_000
 """2000-01-01: no gate of a log that we read is older."""
+LATEST_US = 4_102_444_800 * 1_000_000
+"""2100-01-01: what a log tells of later days is a slip."""
 _LONGEST_AMOUNT = 9
 _REMEMBERED = 65_536
 """Texts whose meaning is remembered: rows of one second, of one device."""
@@ -51,7 +53,8 @@ def moment_reader(before_us: int) -> Callable[[str, str, ZoneInfo], int]:
         passed = (at if at.tzinfo else at.replace(tzinfo=zone)) - EPOCH
         at_us = (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
         if not EARLIEST_US <= at_us < before_us:
-            raise BadField(field, f"{field} is {text!r}: give a moment from 2000 on that is not in the future")
+            until = (EPOCH + timedelta(microseconds=before_us)).date()
+            raise BadField(field, f"{field} is {text!r}: give a moment from 2000 on, before {until}")
         return at_us
 
     return read

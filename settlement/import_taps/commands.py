@@ -54,7 +54,7 @@ def import_taps(
 
     from city_adapters.catalogue import load_catalogue
     from city_adapters.station_mapping import StationMapping, read_mapping
-    from city_adapters.tap_fields import Pseudonyms, moment_reader
+    from city_adapters.tap_fields import LATEST_US, Pseudonyms, moment_reader
     from city_adapters.tap_formats import FeedFormat, FeedSettings
     from settlement.import_taps.member_keys import KeyFolders
     from settlement.import_taps.run import ImportPlan
@@ -74,14 +74,15 @@ def import_taps(
         cities=catalogue.cities,
         mapping=read_mapping(_read(mapping), str(mapping)) if mapping else StationMapping(),
         pseudonyms=Pseudonyms(_read_salt(salt_file) if salt_file else os.urandom(_SALT_BYTES)),
-        moment=moment_reader(now_us + _DAY_US),
+        # A house takes nothing from the future; a log that is only replayed may tell of any day.
+        moment=moment_reader(now_us + _DAY_US if house else LATEST_US),
         host=catalogue.city(name) if name else None,
         recorded_column=as_of_recorded,
     )
     with _opened(file) as source, _journeys_file(journeys) as written, _progress(quiet=as_json) as progress:
         folders = KeyFolders(keys, members) if keys and members else None
         plan = ImportPlan(known, settings, folders, out, written, house, progress)
-        report, names = run(_blocks(source), catalogue, plan, until_us=now_us + 2 * _DAY_US)
+        report, names = run(_blocks(source), catalogue, plan, until_us=max(now_us, LATEST_US) + 2 * _DAY_US)
     if as_json:
         print(json.dumps(report.to_json(names), ensure_ascii=False))
     else:

@@ -11,13 +11,16 @@ from settlement.core.columns import Fens, column
 from settlement.import_taps.report import Names, moment
 
 COLUMNS = (
-    *("medium", "host", "issuer", "entered_at", "exited_at", "from_id", "to_id", "distance_m"),
-    *("fare_fen", "payable_fen", "log_amount_fen", "legs", "shares"),
+    *("journey_id", "medium", "host", "issuer", "entered_at", "exited_at", "from_id", "to_id", "distance_m"),
+    *("fare_fen", "payable_fen", "log_amount_fen", "legs", "joined_with", "shares"),
 )
 
 
 class JourneyFile:
-    """Writes one line a journey; times are UTC, `shares` are operator:fen, one behind the other."""
+    """Writes one line a journey; times are UTC, `shares` are operator:fen, one behind the other.
+
+    `joined_with` is the journey on the other side of a border: the one cleared later names the other.
+    """
 
     def __init__(self, file: TextIO, names: Names) -> None:
         """Begin with the names of the columns."""
@@ -35,12 +38,14 @@ class JourneyFile:
         shares = self._shares(cleared)
         fields = ("host", "issuer", "entered_at_us", "exited_at_us", "from_station", "to_station", "distance_m", "fare_fen", "legs")
         columns = (rows[name].tolist() for name in fields)
-        media = column(rows, "medium").tobytes()
+        media, ids = column(rows, "medium").tobytes(), column(rows, "journey_id").tobytes()
+        joined = _joined(cleared)
         for at, (host, issuer, entered, exited, start, end, metres, fare, legs) in enumerate(zip(*columns, strict=True)):
+            here = slice(16 * at, 16 * at + 16)
             yield (
-                media[16 * at : 16 * at + 16].hex(), names.member(host), names.member(issuer), moment(entered), moment(exited),
+                ids[here].hex(), media[here].hex(), names.member(host), names.member(issuer), moment(entered), moment(exited),
                 names.station(host, start), names.station(host, end), metres, fare, int(payable[at]),
-                int(theirs[at]) if theirs[at] >= 0 else "", legs, ";".join(shares[at]),
+                int(theirs[at]) if theirs[at] >= 0 else "", legs, joined.get(ids[here], b"").hex(), ";".join(shares[at]),
             )  # fmt: skip
 
     def _shares(self, cleared: Cleared) -> list[list[str]]:
@@ -50,3 +55,9 @@ class JourneyFile:
             if fen:
                 found[journey].append(f"{self._names.beneficiaries.get(beneficiary, beneficiary)}:{fen}")
         return found
+
+
+def _joined(cleared: Cleared) -> dict[bytes, bytes]:
+    """For each journey of a tick's joins, the other."""
+    pairs = [(first, second) for first, second in cleared.joins.tolist()]
+    return {one: other for first, second in pairs for one, other in ((first, second), (second, first))}

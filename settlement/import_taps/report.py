@@ -56,6 +56,7 @@ class ImportReport:
     ticks: int = 0
     batches: int = 0
     journeys: int = 0
+    joins: int = 0
     fare_fen: int = 0
     cities: dict[int, dict[str, int]] = field(default_factory=dict)
     exceptions: Counter[str] = field(default_factory=Counter)
@@ -74,6 +75,7 @@ class ImportReport:
         journeys = cleared.journeys
         self.ticks += 1
         self.journeys += len(journeys)
+        self.joins += len(cleared.joins)
         self.fare_fen += int(journeys["fare_fen"].sum())
         self._add("journeys", journeys["host"], np.ones(len(journeys), np.int64))
         self._add("fare_fen", journeys["host"], journeys["fare_fen"])
@@ -100,6 +102,7 @@ class ImportReport:
             "batches": self.batches,
             "ticks": self.ticks,
             "journeys": self.journeys,
+            "joined_over_a_border": self.joins,
             "fare_fen": self.fare_fen,
             "cities": {names.member(city): sums for city, sums in sorted(self.cities.items())},
             "one_sided": self.one_sided,
