@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from city_adapters.commands import tables_cache
 from simulators.bench_command import add_bench
 from simulators.simulate_command import add_simulate
 
@@ -21,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    seconds: Annotated[int, typer.Option(min=1, help="How long riders set out; the last of them need up to 10 s more")] = 30,
+    seconds: Annotated[int, typer.Option(min=1, help="How long riders set out; the last of them need up to 21 s more")] = 30,
     taps_per_second: Annotated[int, typer.Option(min=2, help="Taps at all gates together")] = 300,
     data: Annotated[Path | None, typer.Option(help="Folder to keep keys, ledger and spools in; run again, it goes on")] = None,
     port: Annotated[
@@ -42,7 +43,7 @@ def demo(
     # All that a demo talks to is on this machine: a proxy that the environment names must not come between.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with data_folder(data, keep=keep) as folder:
-        wish = Wish(seconds, taps_per_second, seed, folder, port)
+        wish = Wish(seconds, taps_per_second, seed, folder, port, tables_cache(None))
         with make_display(sys.stderr, quiet=as_json) as display:
             try:
                 told, faults = stage(wish, display, os.environ)

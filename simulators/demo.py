@@ -51,13 +51,17 @@ _LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for; `port` is the house's, the cities' gates have the following; None picks free ones."""
+    """What is asked for; `port` is the house's, the cities' gates have the following; None picks free ones.
+
+    Compiled tables are kept in `cache`, where there is one.
+    """
 
     seconds: int
     taps_per_second: int
     seed: int
     data: Path
     port: int | None = None
+    cache: Path | None = None
 
 
 class Demo:
@@ -67,7 +71,7 @@ class Demo:
         """Load the cities and make what keys are missing; children get `environment`."""
         self.wish = wish
         self.display = display
-        self.catalogue = load_catalogue()
+        self.catalogue = load_catalogue(cache=wish.cache)
         self.slugs = [str(city.slug) for city in self.catalogue.cities]
         self.port: int = wish.port or free_ports(1 + len(self.slugs))
         self.house_url = f"http://127.0.0.1:{self.port}"
