@@ -135,9 +135,9 @@ def make_runnable(programs: Programs, identity: Identity, shelf: Path) -> Progra
         ran = identity.run(str(programs.folder / "postgres"), "--version")
     version = re.search(r"\(PostgreSQL\) (\d[\w.]*)", ran.stdout)
     if ran.returncode or version is None:
-        raise Unknown(
-            f"{programs.folder / 'postgres'} does not run as uid {identity.uid}: {ran.stderr.strip() or ran.stdout.strip()}"
-        )
+        remedy = "" if identity.is_plain else "; choose a data folder that this user can reach"
+        said = ran.stderr.strip() or ran.stdout.strip()
+        raise Unknown(f"{programs.folder / 'postgres'} does not run as uid {identity.uid}: {said}{remedy}")
     return replace(programs, version=version[1])
 
 

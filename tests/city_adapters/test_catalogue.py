@@ -76,6 +76,14 @@ def test_the_one_joint_between_cities_is_told_by_both(catalogue):
     assert joints == [("SHA-huaqiao", "SZV-huaqiao"), ("SZV-huaqiao", "SHA-huaqiao")]
 
 
+def test_the_passage_is_for_riders_of_the_two_cities_it_joins(catalogue):
+    shanghai, suzhou = catalogue.city("SHA"), catalogue.city("SZV")
+    both = frozenset({shanghai.number, suzhou.number})
+    assert catalogue.passages(shanghai) == {shanghai.network.station("SHA-huaqiao").number: both}
+    assert catalogue.passages(suzhou) == {suzhou.network.station("SZV-huaqiao").number: both}
+    assert catalogue.passages(catalogue.city("HGH")) == {}
+
+
 def test_a_catalogue_of_other_cities_loads(home):
     assert [city.slug for city in load_catalogue(home).cities] == ["testville", "otherville"]
 

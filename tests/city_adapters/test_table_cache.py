@@ -2,6 +2,7 @@
 
 import pytest
 
+from city_adapters import table_cache
 from city_adapters.catalogue import load_catalogue
 from city_adapters.city_files import load_city
 from city_adapters.table_cache import KEPT_TABLES, cached_table
@@ -77,3 +78,15 @@ def test_a_catalogue_takes_its_tables_from_the_cache(testville, cache):
     tables = [pack_city(load_catalogue(home, cache).table("TST")) for _ in range(2)]
     assert tables[0] == tables[1]
     assert len(files(cache)) == 1
+
+
+def test_another_program_is_another_table(testville, cache, tmp_path, monkeypatch):
+    taken(testville, cache)
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    (rooms / "pricing.py").write_text("one rule")
+    monkeypatch.setattr(table_cache, "_ROOMS", rooms)
+    assert taken(testville, cache)[1]
+    assert not taken(testville, cache)[1]
+    (rooms / "pricing.py").write_text("another rule")
+    assert taken(testville, cache)[1]
