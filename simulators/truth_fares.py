@@ -101,10 +101,12 @@ def discount_of(entry: Tap, version: TariffVersion, nominal: int, calendar: Cale
 def split_of(ride: Ride, table: CityTable, version: TariffVersion, pair: tuple[int, int]) -> tuple[int, list[int]]:
     """By which weights the fare is split, and these."""
     if ride.markers and version.marker_set != NO_SET:
-        path = [area_of(tap, table) for tap in (ride.entry, *ride.markers, ride.leave)]
+        known = set(table.station_numbers.tolist())
+        markers = [tap for tap in ride.markers if tap.station in known]
+        path = [area_of(tap, table) for tap in (ride.entry, *markers, ride.leave)]
         stretches = [version.weights[version.marker_set, begin, end] for begin, end in pairwise(path)]
         weights = [sum(int(stretch[at]) for stretch in stretches) for at in range(len(table.beneficiaries))]
-        return version.marker_set, weights if sum(weights) else version.weights[0, *pair].tolist()
+        return version.marker_set, weights if markers and sum(weights) else version.weights[0, *pair].tolist()
     for period in version.periods:
         if holds(period, table.calendar, ride.entry.tapped_at_us):
             return period.weight_set, version.weights[period.weight_set, *pair].tolist()

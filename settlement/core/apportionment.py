@@ -75,9 +75,10 @@ def weights_of(fares: Fares, between: Between, tariff: Tariff, rows: Rows, rules
 def _along(fares: Fares, marked: Rows, row: Rows, metres: Int32, rides: Rows) -> Int64:
     """Add up weights from the entry past every marker, in their order, to the exit: (rides, beneficiaries).
 
-    `marked` is each marker's ride, ascending, and `row` the table row of its station.
+    `marked` is each marker's ride, ascending, and `row` the table row of its station: -1 where the station left the table while
+    the tap waited, which is then passed over.
     """
-    here = np.isin(marked, rides)
+    here = np.isin(marked, rides) & (row >= 0)
     ride, row = marked[here], row[here]
     first, last = np.diff(ride, prepend=-1) != 0, np.diff(ride, append=-1) != 0
     begin = np.where(first, fares.from_row[ride], np.roll(row, 1))

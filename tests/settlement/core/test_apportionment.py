@@ -106,6 +106,11 @@ def test_markers_that_prove_nothing_leave_a_ride_to_the_pairs_own_weights():
     assert shares([(1, 1)], [(0, 2, 1)]) == shares([(1, 1)], weight_set=0) == [(0, 1, 1000)]
 
 
+def test_a_marker_whose_station_has_left_the_table_is_passed_over():
+    assert shares([(0, 1)], [(0, 99, 1)]) == shares([(0, 1)], weight_set=0)
+    assert shares([(0, 1)], [(0, 99, 1), (0, 3, 1)]) == shares([(0, 1)], [(0, 3, 1), (0, 99, 1)]) == shares([(0, 1)], [(0, 3, 1)])
+
+
 def test_each_ride_has_its_own_path_and_the_others_their_pair():
     rides, markers = [(0, 1), (0, 1), (1, 1), (0, 2)], [(0, 3, 1), (1, 4, 1), (2, 2, 1), (3, 4, 1)]
     alone = [[(number, *row[1:]) for row in shares([ride], [(0, *markers[number][1:])])] for number, ride in enumerate(rides)]
