@@ -1,8 +1,5 @@
 """Cleared journeys explained over HTTP, from a small house on a real database: every fen recomputed from the JSON alone."""
 
-import asyncio
-
-import httpx2
 import numpy as np
 import pytest
 
@@ -11,33 +8,8 @@ from fare_chain.events import EntryKind, TariffEntry
 from fare_chain.hashing import leaf_hash, sha256
 from settlement.core.columns import JOURNEY_DTYPE, SHARE_DTYPE
 from settlement.sequencer import Control
-from settlement.store.database import make_engine
 from settlement.store.ledger import keep_table
-from settlement.store.migrating import migrate
 from simulators.small_cities import FOREVER_US, OPENING_US, small_city
-from simulators.small_house import SmallHouse
-
-
-@pytest.fixture
-def told(database_url, app_of, ride_about):
-    """Tell a story to a client of a house where some riders have ridden."""
-
-    def tell(story):
-        async def main():
-            engine = make_engine(database_url)
-            await migrate(engine)
-            house = SmallHouse(engine)
-            await house.start()
-            await ride_about(house)
-            transport = httpx2.ASGITransport(app=app_of(house))
-            async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
-                result = await story(house, client)
-            await engine.dispose()
-            return result
-
-        return asyncio.run(main())
-
-    return tell
 
 
 async def stored(house):

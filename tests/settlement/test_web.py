@@ -6,40 +6,14 @@ import io
 import json
 
 import httpx2
-import pytest
 
 from fare_chain.checkpoint import read_checkpoint
 from fare_chain.hashing import sha256
 from fare_chain.tap import TapKind
 from settlement.store import ledger as store
-from settlement.store.database import make_engine
-from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Running
 from simulators.small_house import LOG_VERIFIER, SmallAdapter, SmallHouse, SmallRider
-
-
-def with_client(url, app_of, ride_about, story):
-    """Tell a story to a client of a house where some riders have ridden."""
-
-    async def main():
-        engine = make_engine(url)
-        await migrate(engine)
-        house = SmallHouse(engine)
-        await house.start()
-        await ride_about(house)
-        transport = httpx2.ASGITransport(app=app_of(house))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
-            result = await story(house, client)
-        await engine.dispose()
-        return result
-
-    return asyncio.run(main())
-
-
-@pytest.fixture
-def told(database_url, app_of, ride_about):
-    return lambda story: with_client(database_url, app_of, ride_about, story)
 
 
 def test_refusals_have_their_status_and_say_why(told):
