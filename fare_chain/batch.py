@@ -173,16 +173,36 @@ def check_body(header: BatchHeader, body: bytes, *, with_root: bool = True) -> N
         raise Malformed(f"first_us and last_us of {name} are not the times of its first and last tap (offset 56)")
 
 
-def check_codes(body: bytes, codes: bytes) -> None:
-    """Untrusted unless the codes are those the taps digest, tap for tap; no codes at all is fine (dropped evidence)."""
+def check_codes(body: bytes, codes: bytes, *, withheld: bool = False) -> int:
+    """Untrusted unless the codes are those the taps digest, tap for tap; how many there are.
+
+    No codes at all is fine (dropped evidence); so is one of 0 bytes where the reader may see only some (`withheld`).
+    """
     if not codes:
-        return
+        return 0
     scanned, digests = read_codes(codes), tap.code_digests(body)
     if len(scanned) != len(digests):
         raise Malformed(f"the batch carries {len(scanned)} rider codes for {len(digests)} taps: send one a tap, or none")
+    kept = 0
     for number, (code, digest) in enumerate(zip(scanned, digests, strict=True)):
+        if withheld and not code:
+            continue
         if hashlib.sha256(code).digest() != digest:
             raise Untrusted(f"the rider code of tap {number} does not fit its code_digest (offset {number * TAP_BYTES + 24})")
+        kept += 1
+    return kept
+
+
+def withhold_codes(body: bytes, codes: bytes, issuer: int) -> bytes:
+    """The codes of one issuer's riders; those of others have 0 bytes."""
+    if not codes:
+        return b""
+    return write_codes(
+        [
+            code if tap.read(record).issuer == issuer else b""
+            for record, code in zip(tap.records(body), read_codes(codes), strict=True)
+        ]
+    )
 
 
 def write_codes(codes: Sequence[bytes]) -> bytes:

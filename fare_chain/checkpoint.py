@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fare_chain.errors import Malformed
 from fare_chain.hashing import HASH_BYTES
 from fare_chain.keys import SigningKey
-from fare_chain.note import NoteVerifier, open_note, sign
+from fare_chain.note import Note, NoteVerifier, open_note, sign
 from fare_chain.proofs import decode_base64, is_decimal
 
 
@@ -29,8 +29,13 @@ class Checkpoint:
 
 
 def read_checkpoint(note: str, verifiers: Sequence[NoteVerifier]) -> Checkpoint:
-    """Read a checkpoint that one of these keys signed; Malformed or Untrusted says what is wrong with it."""
-    lines = open_note(note, verifiers).split("\n")
+    """Read a checkpoint that one of these keys, the log's, signed; Malformed or Untrusted says what is wrong with it."""
+    return read_text(open_note(note, verifiers))
+
+
+def read_text(text: str) -> Checkpoint:
+    """Read a checkpoint's three lines, whoever signed them; Malformed where they are not the one spelling."""
+    lines = text.split("\n")
     if len(lines) != 4 or not lines[0]:
         raise Malformed(f"a checkpoint has three lines (origin, size, root) and no extension, found {len(lines) - 1}")
     origin, size, root, _end = lines
@@ -40,3 +45,9 @@ def read_checkpoint(note: str, verifiers: Sequence[NoteVerifier]) -> Checkpoint:
     if len(digest) != HASH_BYTES:
         raise Malformed(f"the checkpoint's root has {len(digest)} bytes, expected {HASH_BYTES}")
     return Checkpoint(origin, int(size), digest)
+
+
+def with_lines_of(note: Note, wanted: Sequence[NoteVerifier]) -> Note:
+    """The same checkpoint with the lines of these keys alone, for readers that take only so many bytes or lines."""
+    names = {(verifier.name, verifier.key_id) for verifier in wanted}
+    return Note(note.text, tuple(line for line in note.lines if (line.name, line.key_id) in names))

@@ -1,4 +1,4 @@
-"""What else stands on the ledger beside batches: keys, tables of tariffs and agreements, windows.
+"""What else stands on the ledger beside batches: keys, tables of tariffs and agreements, windows. `governance` has the rest.
 
 Every payload is a fixed layout, little-endian, without free text: nothing personal and no message can enter.
 """
@@ -16,12 +16,20 @@ _KEY_CONTEXT = "key-entry"
 
 
 class EntryKind(IntEnum):
-    """What an entry of the ledger is. Numbers are never used twice; 5 to 13 are kept for the kinds that design names."""
+    """What an entry of the ledger is. Numbers are never used twice.
+
+    5 to 9 are kept for deny lists, station modes, disputes, adjustments and limits.
+    """
 
     BATCH = 1
     WINDOW = 2
     TARIFF = 3
     KEY = 4
+    ERASURE = 10
+    TERM = 11
+    RETENTION = 12
+    EVIDENCE = 13
+    LOOK = 14
 
 
 class Suite(IntEnum):

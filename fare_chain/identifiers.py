@@ -24,3 +24,6 @@ Micros = NewType("Micros", int)
 """A moment: microseconds since 1970-01-01 UTC."""
 
 SCHEME = MemberNumber(0)
+
+FIRST_READER = MemberNumber(60_000)
+"""From here on owners of keys are readers that are no members: regulators and auditors. They owe nothing and clear nothing."""

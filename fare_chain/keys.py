@@ -29,6 +29,9 @@ class KeyUse(IntEnum):
     LOG = 1
     BATCH = 2
     ISSUER = 3
+    WITNESS = 4
+    CLEARING = 5
+    ACCESS = 6
 
 
 def in_context(context: str, message: bytes) -> bytes:

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fare_chain.audit import LogSource, beside_path
 from fare_chain.batch import read_header
 from fare_chain.errors import Conflict, Malformed, Unknown
 from fare_chain.events import EntryKind, read_tariff_entry
 from fare_chain.ledger import read_entry
+from fare_chain.ledger_walk import LogSource, beside_path
 from fare_chain.tiles import TILE_WIDTH, bundles_of, read_bundle, tile_path, tiles_of
 
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from city_adapters.table_packing import unpack_agreement, unpack_city
-from fare_chain.audit import VerifiedEntry
-from fare_chain.errors import Conflict, Malformed
+from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind
 from fare_chain.hashing import leaf_hash
 from fare_chain.ledger import read_entry
+from fare_chain.ledger_walk import VerifiedEntry
 from settlement.core.books import Balances
 from settlement.core.clearing import Cleared, clear
 from settlement.core.laws import laws, window_laws
-from settlement.core.replay import Closed, close_before, provisional_positions, tick_of
+from settlement.core.replay import Closed, close_before, pinned_table, provisional_positions, tick_of
 from settlement.core.rules import PinnedTable
 from settlement.core.state import State
 from settlement.core.windows import window_postings
@@ -195,14 +194,7 @@ def fold(state: State | None, tick: CommittedTick) -> Folded | None:
 
 
 def _pinned_tables(tables: dict[bytes, bytes]) -> list[PinnedTable]:
-    """Tables as clearing holds them: a city's, or else the agreement."""
-    pinned = []
-    for digest, data in tables.items():
-        try:
-            pinned.append(PinnedTable(unpack_city(data), digest))
-        except Malformed:
-            pinned.append(PinnedTable(unpack_agreement(data), digest))
-    return pinned
+    return [pinned_table(data, digest) for digest, data in tables.items()]
 
 
 async def _stored_ticks(connection: AsyncConnection, begin: int, size: int) -> AsyncIterator[CommittedTick]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fare_chain.audit import VerifiedEntry
 from fare_chain.batch import SealedBatch
+from fare_chain.ledger_walk import VerifiedEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fare_chain import ledger
-from fare_chain.audit import VerifiedEntry
 from fare_chain.batch import CityTail, SealedBatch
 from fare_chain.checkpoint import Checkpoint
 from fare_chain.errors import Overloaded
 from fare_chain.events import EntryKind
 from fare_chain.keys import SigningKey
 from fare_chain.ledger import read_entry
+from fare_chain.ledger_walk import VerifiedEntry
 from fare_chain.merkle import recent_nodes
 from fare_chain.proofs import ProofFile, prove_inclusion
 from fare_chain.tiles import grow_tiles

@@ -1,16 +1,18 @@
 """The taps that stand on a verified ledger, as columns: whose they are, and whether each stands there once."""
 
+import struct
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fare_chain.audit import VerifiedEntry
 from fare_chain.hashing import HASH_BYTES
+from fare_chain.ledger_walk import LogSource, VerifiedEntry
 from settlement.core.columns import TAP_DTYPE
 
 Taps = NDArray[np.void]
+_SUMS = struct.Struct("<QQqq")
 
 
 class LedgerTaps:
@@ -28,6 +30,18 @@ class LedgerTaps:
         if verified.window is not None:
             for name in self._sums:
                 self._sums[name] += getattr(verified.window, name)
+
+    def settle(self) -> None:
+        """Nothing waits."""
+
+    def to_bytes(self) -> bytes:
+        """Write down the sums and the taps."""
+        return _SUMS.pack(*self._sums.values()) + b"".join(self._bodies)
+
+    def resume(self, data: bytes, _source: LogSource) -> None:
+        """Go on from what was written down."""
+        self._sums = dict(zip(self._sums, _SUMS.unpack_from(data), strict=True))
+        self._bodies = [data[_SUMS.size :]]
 
     def finish(self) -> dict[str, object]:
         """Say what the windows add up to: once the house has come to rest, every tap is in one."""

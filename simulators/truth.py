@@ -22,7 +22,7 @@ Row = tuple[int | bytes, ...]
 
 _UNKNOWN_STATION, _UNKNOWN_ISSUER, _FROM_FUTURE, _REPEATED, _NO_FARE, _KIND_NOT_CLEARED, _NO_AGREEMENT = range(1, 8)
 _FARE, _COMMISSION, _FEE, _LOCAL_FARE = 1, 2, 3, 7
-_RULE_REVISION = 2
+_RULE_REVISION = 3
 _DAY_US = 86_400_000_000
 
 
@@ -90,6 +90,7 @@ class Truth:
         hashes = [sha256 for held in (self.cities, self.agreements) for _number, (_table, sha256) in sorted(held.items())]
         rules_hash = hashlib.sha256(b"fare-chain/rules/v1\n" + struct.pack("<I", _RULE_REVISION) + b"".join(hashes)).digest()
         told = self.state_root + struct.pack("<qI", second, seconds) + tree_root(self.second_roots) + positions + rules_hash
+        told += tree_root([struct.pack("<H6xq", beneficiary, fen) for beneficiary, fen in sorted(self.earned.items()) if fen])
         self.state_root = hashlib.sha256(b"fare-chain/state/v1\n" + told).digest()
         self.second_sums, self.second_roots = Counter(), []
         return self.state_root

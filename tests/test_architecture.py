@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = ["fare_chain", "city_adapters", "settlement", "simulators"]
 STOREYS = [
-    *("moments", "core", "ports", "reports", "store", "sequencer", "intake", "clear_windows", "publishing"),
+    *("moments", "core", "ports", "reports", "mirror", "store", "sequencer", "intake", "clear_windows", "publishing"),
     *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "import_taps", "web", "house"),
     "commands",
 ]
@@ -35,6 +35,8 @@ PURE = {
 }
 KEPT = {
     "nacl": "fare_chain.keys",
+    "cryptography": "fare_chain.ml_dsa",
+    "joserfc": "fare_chain.access_tokens",
     "qrcode": "fare_chain.qr_symbol",
     "PIL": "fare_chain.qr_symbol",
     "scipy": "city_adapters",
@@ -113,6 +115,7 @@ def test_imports_go_down(room):
             assert floor == "simulators" or room.startswith(KEPT.get(name[0], "")), f"{name[0]} belongs to {KEPT[name[0]]}"
         if name[0] == floor == "settlement" and storey in STOREYS:
             assert STOREYS.index(name[1]) <= STOREYS.index(storey), f"{room} imports {'.'.join(name)} from a room after it"
+            assert storey != "mirror" or name[1] in ("core", "mirror"), f"{room}: a mirror is a stranger to the house"
 
 
 @every_room

@@ -11,10 +11,11 @@ import numpy as np
 
 from city_adapters.tables import Funder
 from fare_chain.events import WindowEntry
+from fare_chain.merkle import root
 from settlement.core.books import Account, Balances
 from settlement.core.clearing import Cleared
 from settlement.core.columns import Level, ObligationKind, Records, column
-from settlement.core.state import State, chain_root
+from settlement.core.state import State, chain_root, earned_leaves
 from settlement.core.windows import window_postings
 
 
@@ -213,6 +214,7 @@ def _root_follows(before: State, window: WindowEntry, after: State) -> Iterator[
         delta_root=window.delta_root,
         positions=window.positions,
         rules_hash=window.rules_hash,
+        earned_root=root(earned_leaves(after.earned)),
     )
     found = (window.state_root, after.state_root)
-    yield from _unless(found == (expected, expected), Law.STATE_ROOT_FOLLOWS, [root.hex() for root in found], expected.hex())
+    yield from _unless(found == (expected, expected), Law.STATE_ROOT_FOLLOWS, [each.hex() for each in found], expected.hex())

@@ -3,17 +3,19 @@
 The house runs it on each commit, a restart and an auditor on what is stored: the same steps, so the same roots.
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from city_adapters.table_packing import unpack_agreement, unpack_city
-from fare_chain.audit import VerifiedEntry
 from fare_chain.errors import Malformed, Untrusted
-from fare_chain.events import EntryKind, WindowEntry, read_tariff_entry
-from fare_chain.hashing import leaf_hash
+from fare_chain.events import EntryKind, WindowEntry, read_tariff_entry, read_window_entry
+from fare_chain.hashing import HASH_BYTES, leaf_hash, sha256
 from fare_chain.identifiers import SCHEME
+from fare_chain.ledger_walk import LogSource, VerifiedEntry, beside_path
 from settlement.core.books import Account, Balances, balances_after
 from settlement.core.clearing import Tick, clear
 from settlement.core.columns import TAP_DTYPE
@@ -81,10 +83,42 @@ class Rederiving:
             self._compare(verified.window)
         self.tick.append(verified)
 
-    def finish(self) -> dict[str, object]:
-        """Clear what is left; say how much was cleared again."""
+    def settle(self) -> None:
+        """Clear the tick that waits: no more entries of its moment will come."""
         if self.tick:
             self._clear()
+
+    def to_bytes(self) -> bytes:
+        """Write down what is cleared: counts u64 (windows, journeys, joins), windows closed but not yet met, tables, snapshot.
+
+        0 three counts u64   24 three lengths u32: expected windows, tables, snapshot   36 windows, each with u32 length   then
+        table hashes 32 B   then the snapshot (`State.to_bytes`). Malformed while a tick waits.
+        """
+        if self.tick or self.state is None:
+            raise Malformed("what waits is not settled: nothing can be written down between two entries of a tick")
+        windows = b"".join(_LENGTH.pack(len(data)) + data for data in (item.to_bytes() for item in self.expected.values()))
+        pins = b"".join(pin.sha256 for pin in self.state.rules.pins)
+        snapshot = self.state.to_bytes()
+        head = _SAVED.pack(self.windows, self.journeys, self.joins, len(windows), len(pins), len(snapshot))
+        return head + windows + pins + snapshot
+
+    def resume(self, data: bytes, source: LogSource) -> None:
+        """Go on from what was written down; tables come from the log's source, by hash."""
+        if len(data) < _SAVED.size:
+            raise Malformed(f"a saved clearing has at least {_SAVED.size} bytes, found {len(data)}")
+        self.windows, self.journeys, self.joins, *lengths = _SAVED.unpack_from(data)
+        if len(data) != _SAVED.size + sum(lengths):
+            raise Malformed(f"a saved clearing with these lengths has {_SAVED.size + sum(lengths)} bytes, found {len(data)}")
+        ends = [_SAVED.size + sum(lengths[:at]) for at in range(4)]
+        windows, pins, snapshot = (data[begin:end] for begin, end in pairwise(ends))
+        self.expected = {window.second: window for window in map(read_window_entry, _parts(windows))}
+        tables = [_read_pin(pins[at : at + HASH_BYTES], source) for at in range(0, len(pins), HASH_BYTES)]
+        self.state = State.from_bytes(snapshot, tables)
+        self.tick = []
+
+    def finish(self) -> dict[str, object]:
+        """Clear what is left; say how much was cleared again."""
+        self.settle()
         return {
             "windows_rederived": self.windows,
             "journeys_rederived": self.journeys,
@@ -122,9 +156,37 @@ class Rederiving:
         self.windows += 1
 
 
+_SAVED = struct.Struct("<QQQIII")
+_LENGTH = struct.Struct("<I")
+
+
+def _parts(run: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(run):
+        (length,) = _LENGTH.unpack_from(run, at)
+        yield run[at + _LENGTH.size : at + _LENGTH.size + length]
+        at += _LENGTH.size + length
+
+
+def _read_pin(digest: bytes, source: LogSource) -> PinnedTable:
+    """A table in force by its hash; Untrusted where the log's source gives other bytes."""
+    data = source.read(beside_path("table", digest))
+    if sha256(data) != digest:
+        raise Untrusted(f"table {digest.hex()} is not the one that the saved clearing rests on")
+    return pinned_table(data, digest)
+
+
 def _close(state: State, seconds: int) -> Closed:
     after, window = close(state, state.second, seconds)
     return Closed(state, window, after)
+
+
+def pinned_table(data: bytes, digest: bytes) -> PinnedTable:
+    """A table as clearing holds it: a city's, or else the agreement."""
+    try:
+        return PinnedTable(unpack_city(data), digest)
+    except Malformed:
+        return PinnedTable(unpack_agreement(data), digest)
 
 
 def _pinned(verified: VerifiedEntry) -> PinnedTable:

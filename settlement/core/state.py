@@ -9,6 +9,7 @@ import numpy as np
 
 from fare_chain.errors import Malformed, Unknown
 from fare_chain.hashing import HASH_BYTES, ZERO_HASH, tagged_hash
+from fare_chain.merkle import leaf_hashes
 from settlement.core.books import Balances
 from settlement.core.columns import DUE_DTYPE, SIDE_DTYPE, SUM_DTYPE, TAP_DTYPE, Records, Taps, in_byte_order, no_rows, pick, raw
 from settlement.core.obligations import add_up
@@ -129,9 +130,20 @@ def balances_bytes(balances: Balances) -> bytes:
     return b"".join(_BALANCE.pack(number, bytes(6), fen) for number, fen in sorted(balances))
 
 
-def chain_root(previous: bytes, *, second: int, seconds: int, delta_root: bytes, positions: Balances, rules_hash: bytes) -> bytes:
-    """The state root after a window, which names the one before: what mirrors compare and cosign."""
-    parts = [previous, struct.pack("<qI", second, seconds), delta_root, balances_bytes(positions), rules_hash]
+def earned_leaves(earned: Balances) -> list[bytes]:
+    """The leaf hashes of the tree over what beneficiaries have earned: a balance of 16 bytes each, by number, none of 0 fen."""
+    return leaf_hashes(balances_bytes(tuple(balance for balance in earned if balance[1])), _BALANCE.size)
+
+
+def chain_root(
+    previous: bytes, *, second: int, seconds: int, delta_root: bytes, positions: Balances, rules_hash: bytes, earned_root: bytes
+) -> bytes:
+    """The state root after a window, which names the one before: what mirrors compare and cosign.
+
+    `earned_root` is the RFC 6962 root over `earned_leaves`: with it an operator proves its balance at any second, and by two of
+    them its statement, without showing anybody else's.
+    """
+    parts = [previous, struct.pack("<qI", second, seconds), delta_root, balances_bytes(positions), rules_hash, earned_root]
     return tagged_hash("state", parts)
 
 

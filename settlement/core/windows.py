@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from fare_chain.errors import Conflict
 from fare_chain.events import WindowEntry
+from fare_chain.merkle import root
 from settlement.core.books import Account, balances_after, post
 from settlement.core.columns import Level, ObligationKind, Records
 from settlement.core.deltas import window_delta_root
 from settlement.core.netting import net_debits_fen
-from settlement.core.state import OpenWindow, State, chain_root
+from settlement.core.state import OpenWindow, State, chain_root, earned_leaves
 
 _MOST_SECONDS = 2**32 - 1
 
@@ -26,15 +27,17 @@ def close(state: State, second: int, seconds: int = 1) -> tuple[State, WindowEnt
     members = dict.fromkeys(state.rules.members, 0) | dict(state.positions)
     positions = balances_after(tuple(sorted(members.items())), postings, Account.POSITION)
     delta_root = window_delta_root(window.delta_roots)
+    earned = balances_after(state.earned, postings, Account.EARNED)
     state_root = chain_root(
-        state.state_root, second=second, seconds=seconds, delta_root=delta_root, positions=positions, rules_hash=rules_hash
-    )
+        state.state_root, second=second, seconds=seconds, delta_root=delta_root, positions=positions, rules_hash=rules_hash,
+        earned_root=root(earned_leaves(earned)),
+    )  # fmt: skip
     after = replace(
         state,
         second=second + seconds,
         state_root=state_root,
         positions=positions,
-        earned=balances_after(state.earned, postings, Account.EARNED),
+        earned=earned,
         window=OpenWindow(state.next_index),
     )
     return after, WindowEntry(

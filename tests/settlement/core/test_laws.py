@@ -180,8 +180,10 @@ def test_an_altered_window_breaks_its_law(window, changes, broken):
 def test_books_that_do_not_follow_from_the_postings_are_named(window):
     before, made, after = window
     (member, fen), *rest = after.positions
-    for changed in (replace(after, positions=((member, fen + 1), *rest)), replace(after, earned=after.earned[1:])):
-        assert [breach.law for breach in window_laws(before, made, changed)] == [Law.POSTINGS_REACH_THE_BALANCES]
+    moved, forgotten = replace(after, positions=((member, fen + 1), *rest)), replace(after, earned=after.earned[1:])
+    assert [breach.law for breach in window_laws(before, made, moved)] == [Law.POSTINGS_REACH_THE_BALANCES]
+    broken = {breach.law for breach in window_laws(before, made, forgotten)}
+    assert broken == {Law.POSTINGS_REACH_THE_BALANCES, Law.STATE_ROOT_FOLLOWS}
 
 
 def test_a_window_that_is_not_emptied_is_named(window):

@@ -151,5 +151,7 @@ def test_the_state_root_covers_what_the_ledger_page_says():
     positions = ((0, 5), (2, -9), (7, 4))
     written = b"".join(struct.pack("<H6xq", member, fen) for member, fen in positions)
     assert balances_bytes(positions[::-1]) == written
-    root = chain_root(b"p" * 32, second=1, seconds=2, delta_root=b"d" * 32, positions=positions, rules_hash=b"r" * 32)
-    assert root == tagged_hash("state", [b"p" * 32, struct.pack("<qI", 1, 2), b"d" * 32, written, b"r" * 32])
+    root = chain_root(
+        b"p" * 32, second=1, seconds=2, delta_root=b"d" * 32, positions=positions, rules_hash=b"r" * 32, earned_root=b"e" * 32
+    )
+    assert root == tagged_hash("state", [b"p" * 32, struct.pack("<qI", 1, 2), b"d" * 32, written, b"r" * 32, b"e" * 32])
