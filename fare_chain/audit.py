@@ -24,10 +24,11 @@ from typing import Protocol
 from fare_chain.checkpoint import Checkpoint, read_checkpoint
 from fare_chain.errors import Malformed
 from fare_chain.hashing import HASH_BYTES
+from fare_chain.keys import KeyRing, KeyUse
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure, LedgerWalk, LogSource, VerifiedEntry, beside_path, step
 from fare_chain.merkle import root
-from fare_chain.note import NoteVerifier, read_note
+from fare_chain.note import KeyType, NoteVerifier, read_note
 from fare_chain.policy import Policy
 from fare_chain.rider_checks import RiderChecks
 from fare_chain.tiles import TILE_WIDTH, bundles_of, read_bundle, tile_path, tiles_of
@@ -106,6 +107,7 @@ def audit(
     verifiers: Sequence[NoteVerifier],
     *,
     policy: Policy | None = None,
+    quorum: int = 0,
     followers: Sequence[Follower] = (),
     bodies: bool = True,
     rider_signatures: bool = True,
@@ -115,7 +117,8 @@ def audit(
 ) -> AuditResult:
     """Verify a log from its first entry to its checkpoint; AuditFailure names the first thing that is wrong.
 
-    `verifiers` are the log's keys; with a policy its keys and quorum count instead. What `save` gets, `saved`
+    `verifiers` are the log's keys; with a policy its keys and quorum count instead. Without one, `quorum` asks for so many members
+    whose clearing keys stand on the ledger. What `save` gets, `saved`
     takes to go on from there: what was verified is not read again.
     """
     note = step("checkpoint", lambda: source.read("checkpoint").decode())
@@ -145,7 +148,13 @@ def audit(
     if checkpoint.size and not any(key in walk.log_keys() for key in _signers(note, logs)):
         raise AuditFailure("key ring", "the key that signed the checkpoint is not the one that the ledger lets sequence")
     result = _result(checkpoint, walk, bodies=bodies)
-    result.cosigned = [] if sealed is None else sorted(sealed.cosigned)
+    result.cosigned = sorted(
+        step("checkpoint", lambda: members_who_cosigned(note, walk.ring)) if sealed is None else sealed.cosigned
+    )
+    if len(result.cosigned) < quorum:
+        raise AuditFailure(
+            "checkpoint", f"{len(result.cosigned)} members cosigned it with keys of the ledger, {quorum} are asked for"
+        )
     for follower in course.followers:
         result.rederived |= step("the end of the log", follower.finish)
     return result
@@ -164,6 +173,17 @@ def _signers(note: str, verifiers: Sequence[NoteVerifier]) -> list[bytes]:
     return [verifier.public for verifier, _line in read_note(note).signed_by(verifiers)]
 
 
+def members_who_cosigned(note: str, ring: KeyRing) -> list[str]:
+    """The names under which members cosigned a checkpoint by clearing keys of the ring, one a member; every line verified."""
+    read, found = read_note(note), {}
+    for key in ring:
+        for line in read.lines:
+            verifier = NoteVerifier(line.name, key.public, KeyType.COSIGNATURE)
+            if key.use is KeyUse.CLEARING and verifier.key_id == line.key_id and read.signed_by([verifier]):
+                found[key.owner] = line.name
+    return list(found.values())
+
+
 class _Course:
     """The way from one entry to the last: the walk, its followers, and the roots of the full leaf tiles passed."""
 
@@ -180,7 +200,7 @@ class _Course:
                 continue
             entries, tile = _read_leaves(walk.source, number, width)
             for at in range(walk.head.size - number * TILE_WIDTH, width):
-                if save is not None and self._is_new_tick(entries[at]):
+                if save is not None and walk.head.size and self._is_new_tick(entries[at]):
                     save(self._saved)
                 self._take(number, at, entries, tile)
             if width == TILE_WIDTH:

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     keys.command("new")(keys_new)
     keys.command("show")(keys_show)
     app.add_typer(keys, name="keys")
+    app.command("policy")(policy)
     app.command("verify")(verify)
 
 
@@ -73,26 +74,57 @@ def keys_show(
     print(json.dumps({"keys": lines}) if as_json else "\n".join(lines))
 
 
+def policy(
+    members: Annotated[Path, typer.Option(help="Folder of the members' public keys (*.pub)")],
+    origin: Annotated[str, typer.Option(help="The log's name")] = DEFAULT_ORIGIN,
+    quorum: Annotated[int | None, typer.Option(min=1, help="How many cities; three quarters, rounded up, without it")] = None,
+    mirror: Annotated[list[str] | None, typer.Option(help="Where a city's mirror answers: shanghai=https://...")] = None,
+) -> None:
+    """Write the scheme's policy (tlog-policy): the log's keys, the cities' clearing keys, and how many of them must agree."""
+    from fare_chain.key_files import read_public_key
+    from fare_chain.keys import KeyUse
+    from fare_chain.scheme_policy import cosigners_of, scheme_policy
+
+    urls = dict(given.split("=", 1) for given in mirror or [] if "=" in given)
+    named = [(path.stem, read_public_key(path)) for path in sorted(members.glob("*.pub"))]
+    logs = [key.public for _name, key in named if key.use is KeyUse.LOG]
+    print(scheme_policy(origin, logs, cosigners_of(named, urls), quorum).to_text(), end="")
+
+
 def verify(
     log: Annotated[str, typer.Argument(help="An exported folder, or the address of a house")],
     vkey: Annotated[list[str] | None, typer.Option(help="The log's verifier key; without it, the one the log offers")] = None,
+    policy_file: Annotated[
+        Path | None, typer.Option("--policy", help="Whose signatures count (tlog-policy), and how many cities must have cosigned")
+    ] = None,
+    quorum: Annotated[int, typer.Option(help="Without a policy: how many members must have cosigned, by keys of the ledger")] = 0,
     rider_signatures: Annotated[bool, typer.Option(help="Check every rider's signature, not only the codes' hashes")] = True,
+    resume: Annotated[
+        Path | None, typer.Option(help="Write progress into this file every few seconds, and go on from it if it is there")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Verify a log from its first entry; exit 1 and name the first thing that is wrong."""
     from importlib.metadata import entry_points
 
     from fare_chain.audit import AuditFailure, audit
-    from fare_chain.log_reader import open_log
+    from fare_chain.log_reader import open_log, read_text
     from fare_chain.note import read_vkey
+    from fare_chain.policy import read_policy
+    from fare_chain.progress_file import ProgressFile
 
     try:
         source = open_log(log)
-        offered = not vkey
-        verifiers = [read_vkey(text) for text in vkey or [source.read("log.vkey").decode().removesuffix("\n")]]
+        offered = not vkey and policy_file is None
+        trusted = None if policy_file is None else read_policy(read_text(policy_file))
+        verifiers = [read_vkey(text) for text in vkey or ([] if trusted else source.read("log.vkey").decode().splitlines())]
+        progress_file = ProgressFile(resume)
         followers = [point.load()() for point in entry_points(group="fare_chain.audit")]
         with progress_bar(quiet=as_json) as progress:
-            result = audit(source, verifiers, followers=followers, rider_signatures=rider_signatures, progress=progress)
+            result = audit(
+                source, verifiers, policy=trusted, quorum=quorum, followers=followers, rider_signatures=rider_signatures,
+                progress=progress, saved=progress_file.read(), save=progress_file.save,
+            )  # fmt: skip
     except (FareChainError, UnicodeDecodeError) as failure:
         where = failure.where if isinstance(failure, AuditFailure) else "log"
         if as_json:

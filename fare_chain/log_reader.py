@@ -50,3 +50,11 @@ class HttpLog:
 def open_log(place: str) -> FolderLog | HttpLog:
     """The log at a folder or an http(s) address."""
     return HttpLog(place) if place.startswith(("http://", "https://")) else FolderLog(Path(place))
+
+
+def read_text(file: Path) -> str:
+    """A small text file, as a policy or a proof; Unknown where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unknown(f"{file} cannot be read: {error}") from error

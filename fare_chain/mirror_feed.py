@@ -4,7 +4,7 @@ A feed is any number of ticks, little-endian:
 
     tick   note_bytes u32, the checkpoint's note, count u32, then count entries
     entry  entry_bytes u32, beside_bytes u32, codes_bytes u32, then the three: the entry; a batch's taps, a tariff's table or
-           a piece of evidence; the rider codes that this reader may see (those of others have 0 bytes, none at all where they are dropped)
+           a piece of evidence; the rider codes that this reader may see (those of others have 0 bytes, none where they are dropped)
 """
 
 import struct
