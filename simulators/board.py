@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, Self, TextIO
+from typing import Any, Protocol, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -137,7 +137,8 @@ def line(view: View) -> str:
     latency = house["latency_ms"]
     return (
         f"{view.elapsed_s:4d} s  {view.phase}: {house['taps']:,} taps ({view.taps_per_second}/s), {house['journeys']:,} journeys "
-        f"in {house['windows']} windows; tap to cleared p50 {_ms(latency['p50'])}, p99 {_ms(latency['p99'])}; "
+        f"in {house['windows']} windows; tap to cleared p50 {_ms(latency['p50'])}, p99 {_ms(latency['p99'])}, "
+        f"to final p99 {_ms(latency.get('final_p99'))}, {view.look.going()} mirrors; "
         f"{sum(view.refused.values()):,} refused; positions sum to {yuan(house['positions_sum'])}"
     )
 
@@ -151,6 +152,7 @@ def draw(view: View, events: deque[str]) -> RenderableType:
         f"{house.get('taps', 0):,} taps, {view.taps_per_second}/s   {house.get('journeys', 0):,} journeys   "
         f"{house.get('windows', 0)} windows   {house.get('size', 0):,} entries   {yuan(house.get('gross_fen', 0))} yuan in fares\n",
         f"tap to cleared p50 {_ms(latency['p50'])}, p99 {_ms(latency['p99'])}   "
+        f"to final p50 {_ms(latency.get('final_p50'))}, p99 {_ms(latency.get('final_p99'))}   "
         f"at the gate p50 {_ms(view.gate_p50_ms)}, p99 {_ms(view.gate_p99_ms)}",
     )  # fmt: skip
     refused = ", ".join(f"{reason} {times}" for reason, times in sorted(view.refused.items())) or "none yet"
@@ -163,12 +165,13 @@ def _members(view: View) -> Table:
     positions = view.look.house.get("positions", {})
     table.add_column("member", footer="sum", min_width=10)
     table.add_column("position, yuan", justify="right", footer=yuan(sum(positions.values())), min_width=16)
-    for heading in ("gates opened", "refused", "taps waiting"):
+    for heading in ("gates opened", "refused", "taps waiting", "mirror at"):
         table.add_column(heading, justify="right")
     for slug, name in view.cities.items():
         told = view.look.gates.get(slug, {})
         counts = (told.get("accepted", 0), sum(told.get("refused", {}).values()), view.look.waiting(slug))
-        table.add_row(name, _coloured(positions.get(slug, 0)), *(f"{count:,}" for count in counts))
+        mirror = view.look.mirrors.get(slug, {})
+        table.add_row(name, _coloured(positions.get(slug, 0)), *(f"{count:,}" for count in counts), _mirror(mirror))
     table.add_row("scheme", _coloured(positions.get("scheme", 0)))
     return table
 
@@ -177,6 +180,12 @@ def yuan(fen: int) -> str:
     """Money for people: whole yuan and two digits, from whole fen."""
     sign = "-" if fen < 0 else ""
     return f"{sign}{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
+def _mirror(told: Mapping[str, Any]) -> Text:
+    if not told:
+        return Text("down", style="red")
+    return Text(f"{told['cosigned_size']:,}") if told["stopped"] is None else Text("stopped", style="red")
 
 
 def _coloured(fen: int) -> Text:

@@ -1,7 +1,8 @@
-"""The whole of it on one machine: the house, the gates of every city and their riders, each a process; then the proof.
+"""The whole of it on one machine: the house, every city's gates, mirror and riders, each a process; then the proof.
 
     DATA/keys/<holder>/   private keys, each holder's in a folder of its own      DATA/members/   the public halves
     DATA/house/           the house's data, PostgreSQL in it                      DATA/gates/<city>/   a city's spool
+    DATA/policy           whose signatures make a second final                    DATA/mirrors/<city>/ a city's mirror
     DATA/logs/            what each process writes                                DATA/log/       the exported log
     DATA/processes.json   who runs under which process id
 
@@ -42,6 +43,8 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 """Where free ports are looked for: below those that outgoing connections take, which might take a dead gate's."""
 REST_S = 120.0
 """How long the last riders may queue, and then the spools take to empty and the house to close its last window."""
+AGREE_S = 30.0
+"""How long the mirrors may need for what the ledger holds once nothing more comes."""
 LONGEST_RIDE_US = 10_000_000
 """No leg takes longer (40 minutes of the demo's clock), and no ride has more than two: no wait across a province."""
 VISIT_S = 3_600
@@ -51,7 +54,7 @@ _LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for; `port` is the house's, the cities' gates have the following; None picks free ones.
+    """What is asked for; `port` is the house's, the cities' gates and then their mirrors have the following; None picks free ones.
 
     Compiled tables are kept in `cache`, where there is one.
     """
@@ -73,9 +76,11 @@ class Demo:
         self.display = display
         self.catalogue = load_catalogue(cache=wish.cache)
         self.slugs = [str(city.slug) for city in self.catalogue.cities]
-        self.port: int = wish.port or free_ports(1 + len(self.slugs))
+        self.port: int = wish.port or free_ports(1 + 2 * len(self.slugs))
         self.house_url = f"http://127.0.0.1:{self.port}"
         self.gate_urls = {slug: f"http://127.0.0.1:{self.port + place}" for place, slug in enumerate(self.slugs, start=1)}
+        first = self.port + 1 + len(self.slugs)
+        self.mirror_urls = {slug: f"http://127.0.0.1:{first + place}" for place, slug in enumerate(self.slugs)}
         self.environment = environment
         self.diary = Diary()
         self.look = Look()
@@ -85,6 +90,7 @@ class Demo:
         wish.data.mkdir(parents=True, exist_ok=True)
         names = members.key_names(self.catalogue.cities)
         members.make_missing_keys(wish.data / "keys", wish.data / "members", names, now_us=self.started_us)
+        self.policy = members.write_policy(wish.data, ORIGIN, self.mirror_urls)
 
     async def run(self) -> Evidence:
         """Start everything, ride, come to rest, export, stop everything, verify; nothing of ours runs when this returns."""
@@ -93,8 +99,8 @@ class Demo:
             plan = asyncio.create_task(asyncio.to_thread(make_plan, self.catalogue, self.wish, self.started_us))
             self._show("starting the clearing house")
             await children.start([self.house_role()])
-            self._show("starting the gates")
-            await children.start(self.gate_roles())
+            self._show("starting gates and mirrors")
+            await children.start([*self.gate_roles(), *self.mirror_roles()])
             await children.guard(self._ride_and_rest(await plan))
             self._show("exporting the log")
             await children.guard(proof.export_log(self.house_url, self.wish.data / "log"))
@@ -102,7 +108,7 @@ class Demo:
             await self._stop(children)
         self._show("verifying")
         log_key = read_public_key(self.wish.data / "members" / f"{members.LOG_KEY}.pub")
-        audited, taps = await proof.verify_files(self.wish.data / "log", NoteVerifier(ORIGIN, log_key.public))
+        audited, taps = await proof.verify_files(self.wish.data / "log", NoteVerifier(ORIGIN, log_key.public), self.policy)
         names = {int(SCHEME): "scheme"} | {int(city.number): str(city.slug) for city in self.catalogue.cities}
         restarts = dict(children.restarts)
         return Evidence(
@@ -115,6 +121,7 @@ class Demo:
             "data_dir": str(self.wish.data),
             "log_dir": str(self.wish.data / "log"),
             "house_url": self.house_url,
+            "policy": str(self.wish.data / members.POLICY),
             "console_url": None,
             "wall_seconds": round(time.monotonic() - self.began_s, 1),
         }
@@ -123,7 +130,7 @@ class Demo:
         """The clearing house as a process; it starts PostgreSQL itself."""
         data = self.wish.data
         folders = ("--data", data / "house", "--members", data / "members", "--keys", data / "keys" / members.HOUSE)
-        command = (program(), "house", *folders, "--origin", ORIGIN, "--port", self.port, "--parent", os.getpid())
+        command = (program(), "house", *folders, *self._policy(), "--origin", ORIGIN, "--port", self.port, "--parent", os.getpid())
         return Role("house", tuple(map(str, command)), f"{self.house_url}/v1/health")
 
     def gate_roles(self) -> list[Role]:
@@ -137,12 +144,26 @@ class Demo:
             roles.append(Role(slug, tuple(map(str, command)), f"{url}/v1/health"))
         return roles
 
+    def mirror_roles(self) -> list[Role]:
+        """The mirror of each city: it is given its own city's keys, and of the house no more than its address."""
+        data = self.wish.data
+        roles = []
+        for slug, url in self.mirror_urls.items():
+            folders = ("--data", data / "mirrors" / slug, "--members", data / "members", "--keys", data / "keys" / slug)
+            where = ("--house", self.house_url, "--port", url.rpartition(":")[2], "--parent", os.getpid())
+            command = (program(), "mirror", "--city", slug, *folders, *self._policy(), *where)
+            roles.append(Role(mirror_name(slug), tuple(map(str, command)), f"{url}/v1/health"))
+        return roles
+
+    def _policy(self) -> tuple[str, Path]:
+        return "--policy", self.wish.data / members.POLICY
+
     async def _ride_and_rest(self, plan: riders.Plan) -> None:
         """Let all rides of the plan be ridden, then wait until every tap is cleared in a closed window."""
         issuer_keys = members.issuer_keys(self.wish.data / "keys", self.catalogue.cities)
         phones = make_phones(plan, issuer_keys, self.wish, self.started_us)
         async with AsyncExitStack() as stack:
-            statuses = await stack.enter_async_context(Statuses(self.house_url, self.gate_urls))
+            statuses = await stack.enter_async_context(Statuses(self.house_url, self.gate_urls, self.mirror_urls))
             lines = {
                 int(city.number): await stack.enter_async_context(gate_line(city, self.gate_urls[city.slug]))
                 for city in self.catalogue.cities
@@ -154,9 +175,9 @@ class Demo:
                 await Crowd(plan, phones, lines, self.diary).ride(at_most_s=most_s)
                 self.phase = "coming to rest"
                 await self._rest(statuses)
+                self.look = await agreed(statuses)
             finally:
                 watching.cancel()
-            self.look = await statuses.look()
 
     async def _rest(self, statuses: Statuses) -> None:
         """Wait until all spools are empty and a window covers what they held; after REST_S the evidence speaks for itself."""
@@ -186,6 +207,7 @@ class Demo:
         """Stop the gates, which seal what they hold, then the house; and PostgreSQL where a killed house has left it."""
         self._show("stopping")
         await children.stop(self.slugs)
+        await children.stop(map(mirror_name, self.slugs))
         await children.stop()
         await asyncio.to_thread(stop_left_behind, self.wish.data / "house" / "postgres")
 
@@ -204,6 +226,21 @@ class Demo:
                 self.diary.refused,
             )
         )
+
+
+def mirror_name(slug: str) -> str:
+    """Under which name a city's mirror runs."""
+    return f"{slug}-mirror"
+
+
+async def agreed(statuses: Statuses) -> Look:
+    """How everybody stands once all mirrors stand at the house's size; after AGREE_S, how they stand then."""
+    ends_at = time.monotonic() + AGREE_S
+    look = await statuses.look()
+    while look.agreeing() < len(statuses.mirrors) and time.monotonic() < ends_at:
+        await asyncio.sleep(0.2)
+        look = await statuses.look()
+    return look
 
 
 def make_plan(catalogue: Catalogue, wish: Wish, now_us: int) -> riders.Plan:

@@ -7,12 +7,16 @@ from pathlib import Path
 from city_adapters.city import City
 from fare_chain.identifiers import SCHEME, MemberNumber, Micros
 from fare_chain.key_entries import write_member_key
-from fare_chain.key_files import read_signing_key
+from fare_chain.key_files import read_public_key, read_signing_key
 from fare_chain.keys import KeyUse, PublicKey, SigningKey
+from fare_chain.policy import Policy
+from fare_chain.scheme_policy import cosigners_of, scheme_policy
 
 HOUSE = "house"
 """Whose folder holds the log's key; every other folder is a city's, by its slug."""
 LOG_KEY = "house-log"
+POLICY = "policy"
+"""The policy's file in a demo's data."""
 VALID_US = 366 * 86_400 * 1_000_000
 """How long a demo's keys are valid; data that is older needs new keys, and so new data."""
 _HOUR_US = 3_600 * 1_000_000
@@ -62,6 +66,15 @@ def make_missing_keys(private: Path, public: Path, names: Iterable[KeyName], *, 
         write_member_key(own, public, wanted.name, key, described)
         made += 1
     return made
+
+
+def write_policy(data: Path, origin: str, mirror_urls: dict[str, str]) -> Policy:
+    """Write the scheme's policy from the members' public keys: made anew at each start, because the mirrors' ports may differ."""
+    public = [(path.stem, read_public_key(path)) for path in sorted((data / "members").glob("*.pub"))]
+    logs = [key.public for _name, key in public if key.use is KeyUse.LOG]
+    policy = scheme_policy(origin, logs, cosigners_of(public, mirror_urls))
+    (data / POLICY).write_text(policy.to_text(), encoding="utf-8")
+    return policy
 
 
 def issuer_keys(private: Path, cities: Iterable[City]) -> dict[int, SigningKey]:

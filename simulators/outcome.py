@@ -58,7 +58,7 @@ def find_faults(evidence: Evidence) -> list[str]:
     """Everything that is not as it has to be, in sentences; an empty list is the only good end."""
     return [
         fault
-        for part in (_ledger, _positions, _opened, _gates, _refusals)
+        for part in (_ledger, _positions, _mirrors, _opened, _gates, _refusals)
         for fault in part(evidence)
     ]  # fmt: skip
 
@@ -88,6 +88,16 @@ def _positions(evidence: Evidence) -> Iterator[str]:
     elif told != positions:
         differing = {name: (fen, told.get(name)) for name, fen in positions.items() if told.get(name) != fen}
         yield f"the house's positions are not those of the last window (ledger, house): {differing}"
+
+
+def _mirrors(evidence: Evidence) -> Iterator[str]:
+    """Every city's mirror came to the same state root over the whole ledger, and none has stopped."""
+    for slug, told in evidence.last.mirrors.items():
+        if told["stopped"] is not None:
+            yield f"the mirror of {slug} cosigns no more: {told['stopped']}"
+    expected = len(evidence.members) - 1
+    if evidence.last.agreeing() != expected:
+        yield f"{evidence.last.agreeing()} of {expected} mirrors agree on the whole ledger"
 
 
 def _opened(evidence: Evidence) -> Iterator[str]:
@@ -154,7 +164,9 @@ def to_json(evidence: Evidence, faults: list[str], about: Mapping[str, Any]) -> 
         "positions_sum": sum(positions.values()),
         "gross_fen": windows.get("gross_fen", 0),
         "net_fen": windows.get("net_fen", 0),
-        "mirrors_agreeing": 0,
+        "mirrors_agreeing": evidence.last.agreeing(),
+        "final_size": evidence.last.house.get("final_size", 0),
+        "cosigned_by": len(audited.cosigned) if audited else 0,
         "refused": dict(sorted(evidence.diary.refused.items())),
         **_latencies(evidence),
         **_this_run(evidence),
@@ -163,13 +175,13 @@ def to_json(evidence: Evidence, faults: list[str], about: Mapping[str, Any]) -> 
 
 
 def _latencies(evidence: Evidence) -> dict[str, Any]:
-    """Waits in milliseconds: from the tap to cleared and durable, to final (there are no mirrors yet), and at the gate."""
+    """Waits in milliseconds: from the tap to cleared and durable, to final, and at the gate."""
     cleared = evidence.last.house.get("latency_ms", {})
     return {
         "p50_ms": cleared.get("p50"),
         "p99_ms": cleared.get("p99"),
-        "p50_final_ms": None,
-        "p99_final_ms": None,
+        "p50_final_ms": cleared.get("final_p50"),
+        "p99_final_ms": cleared.get("final_p99"),
         "gate_p50_ms": evidence.diary.wait_ms(50),
         "gate_p99_ms": evidence.diary.wait_ms(99),
     }

@@ -14,6 +14,7 @@ from fare_chain.ledger import read_entry
 from fare_chain.log_export import export
 from fare_chain.log_reader import FolderLog, HttpLog
 from fare_chain.note import NoteVerifier
+from fare_chain.policy import Policy
 from fare_chain.tiles import TILE_WIDTH, read_bundle, tile_path
 from simulators.ledger_taps import LedgerTaps
 
@@ -67,13 +68,13 @@ async def export_log(house_url: str, folder: Path) -> None:
             return
 
 
-async def verify_files(folder: Path, verifier: NoteVerifier) -> tuple[AuditResult | AuditFailure, LedgerTaps]:
-    """Audit an exported log in full: every rider's signature, every window cleared again. A log that fails is a result too."""
+async def verify_files(folder: Path, verifier: NoteVerifier, policy: Policy) -> tuple[AuditResult | AuditFailure, LedgerTaps]:
+    """Audit an exported log in full: the quorum, every rider's signature, every window. A log that fails is a result too."""
     taps = LedgerTaps()
     followers = [*(point.load()() for point in entry_points(group="fare_chain.audit")), taps]
 
     def work(progress: Progress) -> AuditResult:
-        return audit(FolderLog(folder), [verifier], followers=followers, progress=progress)
+        return audit(FolderLog(folder), [verifier], policy=policy, followers=followers, progress=progress)
 
     try:
         return await stoppable(work), taps

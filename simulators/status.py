@@ -1,6 +1,7 @@
-"""One look at all that runs: what the house and the nine cities' gates say of themselves."""
+"""One look at all that runs: what the house, the cities' gates and their mirrors say of themselves."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -18,6 +19,19 @@ class Look:
 
     house: Told = field(default_factory=dict)
     gates: Mapping[str, Told] = field(default_factory=dict)
+    mirrors: Mapping[str, Told] = field(default_factory=dict)
+
+    def agreeing(self) -> int:
+        """How many mirrors have cosigned the house's whole ledger and came to one and the same state root."""
+        size = self.house.get("size", 0)
+        roots = Counter(
+            told["state_root"] for told in self.mirrors.values() if told["stopped"] is None and told["cosigned_size"] == size
+        )
+        return max(roots.values(), default=0)
+
+    def going(self) -> int:
+        """How many mirrors answer and cosign."""
+        return sum(told["stopped"] is None for told in self.mirrors.values())
 
     def opened(self) -> int:
         """How many scans the gates' processes have opened for, each since its own start."""
@@ -36,10 +50,11 @@ class Look:
 class Statuses:
     """Asks the house and the gates how they are, over connections that stay open."""
 
-    def __init__(self, house: str, gates: Mapping[str, str]) -> None:
-        """Ask at these addresses; `gates` by city slug."""
+    def __init__(self, house: str, gates: Mapping[str, str], mirrors: Mapping[str, str]) -> None:
+        """Ask at these addresses; `gates` and `mirrors` by city slug."""
         self.house = house
         self.gates = dict(gates)
+        self.mirrors = dict(mirrors)
         self._client = httpx2.AsyncClient(timeout=2.0, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -50,9 +65,12 @@ class Statuses:
 
     async def look(self) -> Look:
         """Ask all of them at once."""
-        house, *gates = await asyncio.gather(self._ask(self.house), *(self._ask(url) for url in self.gates.values()))
-        told = zip(self.gates, gates, strict=True)
-        return Look(house or {}, {slug: status for slug, status in told if status is not None})
+        house, gates, mirrors = await asyncio.gather(self._ask(self.house), self._ask_all(self.gates), self._ask_all(self.mirrors))
+        return Look(house or {}, gates, mirrors)
+
+    async def _ask_all(self, urls: Mapping[str, str]) -> dict[str, Told]:
+        told = await asyncio.gather(*(self._ask(url) for url in urls.values()))
+        return {slug: status for slug, status in zip(urls, told, strict=True) if status is not None}
 
     async def _ask(self, url: str) -> Told | None:
         try:

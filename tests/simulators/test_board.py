@@ -19,7 +19,7 @@ VIEW = View(
     "riding",
     17,
     {"shanghai": "Shanghai 上海", "hangzhou": "Hangzhou 杭州"},
-    Look(HOUSE, GATES),
+    Look(HOUSE, GATES, {"shanghai": {"stopped": None, "cosigned_size": 900}}),
     297,
     3.4,
     12.6,
@@ -42,8 +42,8 @@ def test_money_is_shown_in_yuan_to_the_fen(fen, shown):
 
 def test_the_board_shows_every_member_and_their_sum():
     rows = [row.split() for row in drawn(VIEW, "house was killed").splitlines()]
-    assert ["Shanghai", "上海", "-102.50", "7,000", "4", "42"] in rows
-    assert ["Hangzhou", "杭州", "100.00", "0", "0", "0"] in rows
+    assert ["Shanghai", "上海", "-102.50", "7,000", "4", "42", "900"] in rows
+    assert ["Hangzhou", "杭州", "100.00", "0", "0", "0", "down"] in rows
     assert ["scheme", "2.50"] in rows
     assert ["sum", "0.00"] in rows
     assert ["refused:", "REPLAYED", "1,", "STALE", "3"] in rows
@@ -64,8 +64,8 @@ def test_before_anything_answers_there_is_a_board_all_the_same():
 
 def test_a_line_says_how_it_stands():
     assert board.line(VIEW) == (
-        "  17 s  riding: 12,345 taps (297/s), 6,000 journeys in 31 windows; tap to cleared p50 301 ms, p99 540 ms; "
-        "4 refused; positions sum to 0.00"
+        "  17 s  riding: 12,345 taps (297/s), 6,000 journeys in 31 windows; tap to cleared p50 301 ms, p99 540 ms, "
+        "to final p99 -, 1 mirrors; 4 refused; positions sum to 0.00"
     )
     assert board.line(View("starting", 3, {})) == "   3 s  starting"
 
