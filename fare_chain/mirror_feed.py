@@ -39,6 +39,10 @@ class FeedTick:
     note: str
     entries: tuple[FeedEntry, ...]
 
+    def bytes(self) -> int:
+        """About how many bytes it is in a feed."""
+        return len(self.note) + sum(len(entry.data) + len(entry.beside) + len(entry.codes) + 12 for entry in self.entries)
+
 
 def write_feed(ticks: Iterable[FeedTick]) -> bytes:
     """Write ticks one behind the other."""

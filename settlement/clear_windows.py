@@ -200,15 +200,17 @@ def _pinned_tables(tables: dict[bytes, bytes]) -> list[PinnedTable]:
 async def _stored_ticks(connection: AsyncConnection, begin: int, size: int) -> AsyncIterator[CommittedTick]:
     """The committed ticks of entries [begin, size), as the sequencer gave them when they were new."""
     tables = await clearings.read_tables(connection)
+    evidence = await clearings.read_evidence(connection)
     entries: list[VerifiedEntry] = []
     async for row in ledger_store.read_entries(connection, begin, size):
         entry = read_entry(row.data)
         if entries and entries[-1].entry.recorded_us != entry.recorded_us:
             yield _committed(entries)
             entries = []
-        # A TARIFF payload ends with its table's hash.
+        # A TARIFF payload ends with its table's hash; an EVIDENCE payload has its file's at offset 16.
         table = tables[entry.payload[-32:]] if entry.kind is EntryKind.TARIFF else b""
-        entries.append(VerifiedEntry(entry, body=row.taps, table=table))
+        file = evidence[entry.payload[16:48]] if entry.kind is EntryKind.EVIDENCE else b""
+        entries.append(VerifiedEntry(entry, body=row.taps, table=table, evidence=file))
     if entries:
         yield _committed(entries)
 

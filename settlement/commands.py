@@ -46,6 +46,9 @@ def house(
     ] = None,
     cities: CitiesFolder = None,
     cache: CacheFolder = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
+    ] = None,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -54,9 +57,10 @@ def house(
     from settlement.house import Settings, run_house
 
     log_as_lines()
-    run_house(
-        Settings(data, members, keys, host, port, origin, database_url, postgres_bin, cities, tables_cache(cache), public, parent)
+    settings = Settings(
+        data, members, keys, host, port, origin, database_url, postgres_bin, cities, tables_cache(cache), public, parent, policy
     )
+    run_house(settings)
 
 
 def export_log(

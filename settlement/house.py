@@ -24,8 +24,11 @@ from fare_chain.errors import Conflict
 from fare_chain.key_files import read_signing_key
 from fare_chain.keys import SigningKey
 from fare_chain.listening import check_address
+from fare_chain.log_reader import read_text
 from fare_chain.note import NoteVerifier
+from fare_chain.policy import read_policy
 from settlement.clear_windows import ClearWindows, LawBroken
+from settlement.finality import Finality
 from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
@@ -64,6 +67,7 @@ class Settings:
     cache: Path | None = None
     public: bool = False
     parent: int | None = None
+    policy: Path | None = None
 
 
 def clock_us() -> int:
@@ -93,6 +97,7 @@ class House:
         self.settings = settings
         self.key: SigningKey = read_signing_key(settings.keys / f"{LOG_KEY_NAME}.key")
         self.database = Database(settings.data / "postgres", settings.database_url, settings.programs)
+        self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.running = Running()
         self.stopping = asyncio.Event()
         self.failures = 0
@@ -155,17 +160,23 @@ class House:
         vkey = NoteVerifier(sequencer.head.origin, self.key.public).to_vkey()
         catalogue = load_catalogue(self.settings.cities, self.settings.cache)
         names = {0: "scheme"} | {int(city.number): str(city.slug) for city in catalogue.cities}
-        return Parts(engine, Intake(engine, sequencer, ring), sequencer, clearing, vkey, names, PinnedCities(catalogue))
+        finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
+        if finality is not None:
+            await finality.restore()
+        intake = Intake(engine, sequencer, ring)
+        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:
         """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sequence(parts.sequencer, committed))
+            tasks.create_task(self._sequence(parts, committed))
             tasks.create_task(self._clear(parts.clearing, committed))
 
-    async def _sequence(self, sequencer: Sequencer, committed: asyncio.Queue[CommittedTick | None]) -> None:
-        async for tick in ticks(sequencer, self.stopping):
+    async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
+        async for tick in ticks(parts.sequencer, self.stopping):
+            if parts.finality is not None:
+                parts.finality.expect(tick)
             await committed.put(tick)
             self.failures = 0
         await committed.put(None)

@@ -5,6 +5,7 @@ Staged batches live in memory alone: until the commit a city has no receipt and 
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from fare_chain.keys import SigningKey
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import VerifiedEntry
 from fare_chain.merkle import recent_nodes
+from fare_chain.mirror_feed import FeedEntry, FeedTick
 from fare_chain.proofs import ProofFile, prove_inclusion
 from fare_chain.tiles import grow_tiles
 from settlement.ports import CommittedTick
@@ -26,6 +28,8 @@ from settlement.store import ledger as store
 from settlement.store.ledger import EntryRow, StoredHead
 
 TICK_S = 0.25
+MOST_RECENT_BYTES = 64 << 20
+"""How much of what was just committed stays in memory for the mirrors; who is further behind reads from the database."""
 MOST_STAGED_BYTES = 256 << 20
 """What may wait for a tick: beyond it a city is told to come back, and keeps its spool."""
 
@@ -80,6 +84,10 @@ class Sequencer:
         self.last_us = head.head.recorded_us
         self.in_flight: dict[tuple[int, int], Staged] = {}
         self.moved = asyncio.Condition()
+        self.recent: deque[tuple[int, FeedTick]] = deque()
+        """The last ticks with the size before each: what followers ask for is mostly here."""
+        self.recent_bytes = 0
+        self.appended = asyncio.Condition()
 
     def tail(self, city: int) -> CityTail:
         """The end of a city's chain with everything that is staged."""
@@ -138,10 +146,33 @@ class Sequencer:
             await store.append_tick(connection, before=before, after=after, rows=_rows(entries, batches), tiles=tiles)
         self.head, self.right_edge, self.last_us = after, right_edge, recorded_us
         self._answer(before, leaves, entries, batches)
+        await self._remember(before.head.size, FeedTick(note, _given(entries, batches, control)))
         verified = [
             VerifiedEntry(read_entry(data), body=staged.batch.body) for data, staged in zip(entries, batches, strict=False)
-        ] + [VerifiedEntry(read_entry(data), table=item.table) for data, item in zip(entries[len(batches) :], control, strict=True)]
+        ] + [_verified(data, item) for data, item in zip(entries[len(batches) :], control, strict=True)]
         return CommittedTick(recorded_us, before.head.size, verified, head.last_leaf)
+
+    async def _remember(self, size: int, tick: FeedTick) -> None:
+        """Keep a tick for followers and wake them; the oldest give way."""
+        self.recent.append((size, tick))
+        self.recent_bytes += tick.bytes()
+        while self.recent_bytes > MOST_RECENT_BYTES and len(self.recent) > 1:
+            self.recent_bytes -= self.recent.popleft()[1].bytes()
+        async with self.appended:
+            self.appended.notify_all()
+
+    def ticks_after(self, size: int, most_bytes: int) -> list[FeedTick] | None:
+        """The ticks after that size as far as they fit; None where the first is not remembered, or there is no such size."""
+        if size == self.head.head.size:
+            return []
+        found: list[FeedTick] = []
+        for before, tick in self.recent:
+            if before == size or found:
+                if found and most_bytes < tick.bytes():
+                    break
+                found.append(tick)
+                most_bytes -= tick.bytes()
+        return found or None
 
     def _answer(self, before: StoredHead, leaves: Sequence[bytes], entries: Sequence[bytes], batches: Sequence[Staged]) -> None:
         """Give every city its receipt: durable now, so nobody can be told of what is not there."""
@@ -163,6 +194,18 @@ async def ticks(sequencer: Sequencer, stopping: asyncio.Event) -> AsyncIterator[
         await asyncio.sleep(next_at - time.monotonic())
         yield await sequencer.tick()
     yield await sequencer.tick()
+
+
+def _verified(data: bytes, item: Control) -> VerifiedEntry:
+    if item.kind is EntryKind.EVIDENCE:
+        return VerifiedEntry(read_entry(data), evidence=item.table)
+    return VerifiedEntry(read_entry(data), table=item.table)
+
+
+def _given(entries: Sequence[bytes], batches: Sequence[Staged], control: Sequence[Control]) -> tuple[FeedEntry, ...]:
+    """The entries of a tick with what travels beside them, codes and all: who follows gets those that it may see."""
+    given = [FeedEntry(data, staged.batch.body, staged.batch.codes) for data, staged in zip(entries, batches, strict=False)]
+    return (*given, *(FeedEntry(data, item.table) for data, item in zip(entries[len(batches) :], control, strict=True)))
 
 
 def _rows(entries: Sequence[bytes], batches: Sequence[Staged]) -> list[EntryRow]:

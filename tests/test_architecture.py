@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = ["fare_chain", "city_adapters", "settlement", "simulators"]
 STOREYS = [
-    *("moments", "core", "ports", "reports", "mirror", "store", "sequencer", "intake", "clear_windows", "publishing"),
+    *("moments", "core", "ports", "reports", "mirror", "store", "sequencer", "intake", "clear_windows", "finality", "publishing"),
     *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "import_taps", "web", "house"),
     "commands",
 ]

@@ -17,6 +17,7 @@ from settlement.store.database import (
     cleared_tick,
     clearing_head,
     entry,
+    evidence,
     exception,
     obligation,
     posting,
@@ -139,6 +140,11 @@ async def read_snapshot(connection: AsyncConnection) -> bytes | None:
 async def read_tables(connection: AsyncConnection) -> dict[bytes, bytes]:
     """Every table held, by hash."""
     return {row.hash: row.data for row in await connection.execute(sa.select(rule_table))}
+
+
+async def read_evidence(connection: AsyncConnection) -> dict[bytes, bytes]:
+    """Every piece of evidence held, by hash."""
+    return {row.hash: row.data for row in await connection.execute(sa.select(evidence))}
 
 
 async def stored_ticks(connection: AsyncConnection, from_index: int) -> dict[int, bytes]:

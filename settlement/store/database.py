@@ -98,6 +98,34 @@ rule_table = Table(
     Column("data", LargeBinary, nullable=False, comment="a city's table or the agreement, as hashed"),
 )
 
+cosignature = Table(
+    "cosignature",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("line", Text, nullable=False, comment="the signature line as it stands in a note"),
+    comment="Who cosigned which checkpoint, by the policy's names.",
+)
+
+final_head = Table(
+    "final_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("note", Text, nullable=False, comment="the checkpoint with its cosignatures, as published"),
+    CheckConstraint("id = 1", name="one_final_head"),
+    comment="The newest checkpoint that the quorum has cosigned.",
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    comment="Evidence files that entries of the ledger name.",
+)
+
 fork = Table(
     "fork",
     metadata,

@@ -32,7 +32,7 @@ async def health(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """Where ledger and clearing stand: sizes, sums since the first entry, positions now, latencies since the house started."""
     parts = parts_of(request)
-    clearing = parts.clearing
+    clearing, finality = parts.clearing, parts.finality
     positions = {parts.members.get(member, str(member)): fen for member, fen in clearing.positions}
     return Json(
         {
@@ -47,7 +47,12 @@ async def status(request: Request) -> Response:
                 "p50": clearing.latencies.percentile_ms(50),
                 "p99": clearing.latencies.percentile_ms(99),
                 "taps": int(clearing.latencies.counts.sum()),
+                "final_p50": None if finality is None else finality.latencies.percentile_ms(50),
+                "final_p99": None if finality is None else finality.latencies.percentile_ms(99),
             },
+            "final_size": 0 if finality is None else finality.size,
+            "provisional": finality is None or finality.size < parts.sequencer.head.head.size,
+            "cosigned_to": {} if finality is None else finality.cosigned_to,
             "staged_batches": len(parts.sequencer.staging.batches),
         }
     )
@@ -141,8 +146,11 @@ def _member(parts: Parts, name: str) -> int:
 
 def _window(payload: bytes, parts: Parts) -> dict[str, Any]:
     entry = read_window_entry(payload)
+    # Its own entry is one of the next after the entries it covers.
+    final = parts.finality is not None and parts.finality.covers(entry.to_index)
     return {
         "second": entry.second,
+        "final": final,
         "seconds": entry.seconds,
         "from_index": entry.from_index,
         "to_index": entry.to_index,

@@ -29,10 +29,11 @@ async def post_batch(request: Request) -> Response:
 
 
 async def get_checkpoint(request: Request) -> Response:
-    """The last signed checkpoint."""
-    note = parts_of(request).sequencer.head.note
+    """The newest checkpoint that the quorum has cosigned; without a policy, the newest that the log signed."""
+    parts = parts_of(request)
+    note = parts.sequencer.head.note if parts.finality is None else parts.finality.note
     if not note:
-        raise Unknown("the log has no entry yet, and so no checkpoint")
+        raise Unknown("the log has no checkpoint yet that counts: no entry stands on it, or the quorum has not cosigned one")
     return Response(note, media_type="text/plain; charset=utf-8", headers=_BRIEFLY)
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from fare_chain.errors import Overloaded
 from settlement.clear_windows import ClearWindows
+from settlement.finality import Finality
 from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.sequencer import Sequencer
@@ -27,6 +28,7 @@ class Parts:
     vkey: str
     members: dict[int, str]
     cities: PinnedCities | None = None
+    finality: Finality | None = None
     explaining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
