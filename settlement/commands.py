@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     fares.command("check")(fares_check)
     app.add_typer(fares, name="fares")
     app.command("house")(house)
+    app.command("mirror")(mirror)
     app.command("export-log")(export_log)
     app.command("report")(report)
     app.command("fare")(fare)
@@ -61,6 +62,27 @@ def house(
         data, members, keys, host, port, origin, database_url, postgres_bin, cities, tables_cache(cache), public, parent, policy
     )
     run_house(settings)
+
+
+def mirror(
+    city: Annotated[str, typer.Option(help="Whose mirror it is: shanghai")],
+    data: Annotated[Path, typer.Option(help="Folder of the mirror's own data")],
+    members: Annotated[Path, typer.Option(help="Folder with the members' public keys")],
+    keys: Annotated[Path, typer.Option(help="Folder with the city's private keys: CITY-clearing, CITY-witness, CITY-access")],
+    policy: Annotated[Path, typer.Option(help="Whose signatures count (tlog-policy); has this city's two keys")],
+    house_url: HouseUrl = "http://127.0.0.1:8700",
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on")] = 8720,
+    riders: Annotated[str, typer.Option(help="Whose riders' signatures to check: own or all whose codes are given")] = "own",
+    public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
+    parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
+) -> None:
+    """Run a city's mirror: verify the ledger as it grows, derive every window again, and cosign."""
+    from city_adapters.log_lines import log_as_lines
+    from settlement.mirror.following import MirrorSettings, run_mirror
+
+    log_as_lines()
+    run_mirror(MirrorSettings(city, data, members, keys, policy, house_url.rstrip("/"), host, port, riders, public, parent))
 
 
 def export_log(

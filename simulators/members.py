@@ -15,6 +15,7 @@ from fare_chain.scheme_policy import cosigners_of, scheme_policy
 HOUSE = "house"
 """Whose folder holds the log's key; every other folder is a city's, by its slug."""
 LOG_KEY = "house-log"
+ACCESS_KEY = "house-access"
 POLICY = "policy"
 """The policy's file in a demo's data."""
 VALID_US = 366 * 86_400 * 1_000_000
@@ -33,11 +34,13 @@ class KeyName:
 
 
 def key_names(cities: Iterable[City]) -> list[KeyName]:
-    """The log's key, and each city's key for batches and for riders' credentials."""
-    names = [KeyName(HOUSE, LOG_KEY, SCHEME, KeyUse.LOG)]
+    """The log's key and the scheme's for access, and each city's keys, one for each use."""
+    names = [KeyName(HOUSE, LOG_KEY, SCHEME, KeyUse.LOG), KeyName(HOUSE, ACCESS_KEY, SCHEME, KeyUse.ACCESS)]
     for city in cities:
         names.append(KeyName(city.slug, f"{city.slug}-batch", city.number, KeyUse.BATCH))
         names.append(KeyName(city.slug, issuer_key_name(city), city.number, KeyUse.ISSUER))
+        uses = (KeyUse.WITNESS, KeyUse.CLEARING, KeyUse.ACCESS)
+        names += [KeyName(city.slug, f"{city.slug}-{use.name.lower()}", city.number, use) for use in uses]
     return names
 
 

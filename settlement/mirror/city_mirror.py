@@ -1,0 +1,141 @@
+"""One city's mirror: verify, store, check and write in the journal, then cosign, in that order, for every checkpoint."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from fare_chain.checkpoint import Checkpoint
+from fare_chain.errors import Conflict, Unknown
+from fare_chain.keys import SigningKey
+from fare_chain.ledger_walk import AuditFailure
+from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
+from fare_chain.note import Note, cosign
+from fare_chain.policy import Policy, PolicyKey
+from settlement.mirror.journal import Journal, KeyRole
+from settlement.mirror.rederive import Mirrored
+from settlement.mirror.shelf import Shelf
+
+STATE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class CityKeys:
+    """A city's two cosigning keys, and what the policy calls them."""
+
+    slug: str
+    clearing: SigningKey
+    clearing_as: PolicyKey
+    witness: SigningKey
+    witness_as: PolicyKey
+
+    @classmethod
+    def of(cls, slug: str, policy: Policy, clearing: SigningKey, witness: SigningKey) -> "CityKeys":
+        """Find the keys in the policy by their public halves; Unknown where one is not there."""
+        named = {key.verifier.public: key for key in policy.witnesses}
+        for key, use in ((clearing, "clearing"), (witness, "witness")):
+            if key.public not in named:
+                raise Unknown(f"the {use} key of {slug} stands in no witness line of the policy: make the policy anew")
+        return cls(slug, clearing, named[clearing.public], witness, named[witness.public])
+
+
+class CityMirror:
+    """The mirror without its network: whoever holds it hands it feeds and passes its cosignatures on."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        journal: Journal,
+        keys: CityKeys,
+        policy: Policy,
+        *,
+        issuers: frozenset[int] | None,
+        pool: Executor,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Come to where this mirror stopped or died: the last state, then what was given since."""
+        self.shelf, self.journal, self.keys, self.policy = shelf, journal, keys, policy
+        self.clock = clock
+        self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
+        self.stopped = shelf.stopped()
+        self.bad_riders = 0
+        self.caught_up = False
+        """Whether the house had nothing new to give at least once."""
+        self.note = ""
+        """The last checkpoint with this mirror's clearing cosignature; empty before the first of this run."""
+        state = shelf.read_state()
+        if state is not None:
+            self.mirrored.resume(*state[1:])
+        for feed in shelf.feeds_from(0 if state is None else state[0]):
+            self._verify(read_feed(feed), feed)
+        self._state_due = clock() + STATE_EVERY_S
+
+    def take(self, feed: bytes) -> list[str]:
+        """Verify, store and cosign what the house gave: a note for each checkpoint. None where nothing follows from here on.
+
+        Dead before the shelf has it: fetched again. Dead between shelf and journal: verified again at the start, cosigned by the
+        next feed's. Dead after the journal: the house learns of it by the next cosignature, which covers this one.
+        """
+        ticks = read_feed(feed)
+        if self.stopped is not None or not ticks:
+            self.caught_up = True
+            return []
+        checkpoints = self._verify(ticks, feed)
+        if not checkpoints:
+            return []
+        self.shelf.append(feed)
+        last, time_s = checkpoints[-1], int(self.clock())
+        try:
+            self.journal.commit(KeyRole.CLEARING, last.size, last.root, time_s)
+        except Conflict as conflict:
+            self._stop(str(conflict), feed)
+            return []
+        if self.clock() >= self._state_due:
+            self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
+            self._state_due = self.clock() + STATE_EVERY_S
+        notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in zip(ticks, checkpoints, strict=True)]
+        self.note = notes[-1]
+        return notes
+
+    def status(self) -> dict[str, Any]:
+        """How far it is, for people and for other programs."""
+        return {
+            "city": self.keys.slug,
+            "size": self.mirrored.size,
+            "cosigned_size": self.journal.last(KeyRole.CLEARING).size,
+            "witness_size": self.journal.last(KeyRole.WITNESS).size,
+            "state_root": self.mirrored.state_root.hex(),
+            "windows": self.mirrored.walk.counts.windows,
+            "riders_checked": self.mirrored.riders_checked,
+            "bad_riders": self.bad_riders,
+            "stopped": self.stopped,
+            "evidence": self.shelf.evidence(),
+        }
+
+    def _verify(self, ticks: Sequence[FeedTick], feed: bytes) -> list[Checkpoint]:
+        """The checkpoints of ticks that follow; none, and stopped for good, where one does not."""
+        try:
+            checkpoints = self.mirrored.take(ticks)
+        except AuditFailure as failure:
+            self._stop(str(failure), feed)
+            return []
+        self.bad_riders += len(self.mirrored.accused())
+        return checkpoints
+
+    def _stop(self, why: str, feed: bytes) -> None:
+        """Cosign no more: keep what does not follow as evidence first, then the reason."""
+        self.shelf.keep_evidence(feed)
+        self.shelf.stop(why)
+        self.stopped = why
+
+    def _cosigned(self, tick: FeedTick, checkpoint: Checkpoint, time_s: int) -> str:
+        """The checkpoint with the log's lines and ours: as others find it at our monitoring address."""
+        line = cosign(checkpoint.to_text(), self.keys.clearing_as.verifier.name, self.keys.clearing, time_s)
+        note = self.policy.open(tick.note).note
+        return Note(note.text, (*note.lines, line)).to_text()
+
+
+def cosignatures(notes: Sequence[str]) -> bytes:
+    """Notes as the house takes them: a feed of ticks without entries."""
+    return write_feed(FeedTick(note, ()) for note in notes)
