@@ -24,6 +24,11 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
     app.command("policy")(policy)
     app.command("verify")(verify)
+    prove = typer.Typer(no_args_is_help=True, help="Prove one thing that stands on a log, without its neighbours.")
+    prove.command("tap")(prove_tap)
+    prove.command("window")(prove_window)
+    app.add_typer(prove, name="prove")
+    app.command("verify-proof")(verify_proof)
 
 
 def keys_new(
@@ -140,6 +145,65 @@ def verify(
         print(f"  {line}")
     if offered:
         print("  the log's key came from the log itself: pass --vkey to hold it to a key that you know")
+
+
+def prove_tap(
+    log: Annotated[str, typer.Argument(help="An exported folder with its bodies, or the address of a house")],
+    batch: Annotated[int, typer.Option(help="Index of the batch's entry on the log")],
+    tap: Annotated[int, typer.Option(help="Number of the tap in its batch, from 0")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .tlog-proof file to write")],
+) -> None:
+    """Prove one tap."""
+    from fare_chain import inner_proofs
+    from fare_chain.log_reader import open_log
+
+    text = inner_proofs.prove_tap(open_log(log), batch, tap)
+    output.write_text(text, encoding="utf-8")
+    print(f"{output}: {len(text.encode()):,} bytes")
+
+
+def prove_window(
+    log: Annotated[str, typer.Argument(help="An exported folder, or the address of a house")],
+    second: Annotated[int, typer.Option(help="A second since 1970 that the window covers")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .tlog-proof file to write")],
+) -> None:
+    """Prove one window: every member's position after it."""
+    from fare_chain import inner_proofs
+    from fare_chain.log_reader import open_log
+
+    text = inner_proofs.prove_window(open_log(log), second)
+    output.write_text(text, encoding="utf-8")
+    print(f"{output}: {len(text.encode()):,} bytes")
+
+
+def verify_proof(
+    file: Annotated[Path, typer.Argument(help="A .tlog-proof file")],
+    policy_file: Annotated[Path | None, typer.Option("--policy", help="Whose signatures count, and how many")] = None,
+    vkey: Annotated[list[str] | None, typer.Option(help="Without a policy: the log's verifier key")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Verify a proof with nothing but the file and a policy (or the log's key); exit 1 and say why where it does not hold."""
+    from fare_chain import inner_proofs
+    from fare_chain.checkpoint import read_checkpoint
+    from fare_chain.log_reader import read_text
+    from fare_chain.note import read_vkey
+    from fare_chain.policy import read_policy
+
+    if (policy_file is None) == (not vkey):
+        raise Malformed("name whose signatures count: either --policy FILE or --vkey KEY")
+    try:
+        text = read_text(file)
+        if policy_file is not None:
+            trusted = read_policy(read_text(policy_file))
+            proved = inner_proofs.verify(text, lambda note: trusted.open_final(note).checkpoint)
+        else:
+            verifiers = [read_vkey(key) for key in vkey or []]
+            proved = inner_proofs.verify(text, lambda note: read_checkpoint(note, verifiers))
+    except FareChainError as failure:
+        print(json.dumps({"verified": False, "why": str(failure)}) if as_json else f"NOT VERIFIED\n  {failure}")
+        raise typer.Exit(1) from failure
+    said = inner_proofs.in_words(proved)
+    print(json.dumps({"verified": True, "proves": said}) if as_json else "\n  ".join(["verified", *said]))
 
 
 @contextmanager
