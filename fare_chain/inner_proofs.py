@@ -146,7 +146,7 @@ def in_words(proved: Proved) -> list[str]:
         shown = proved.tap
         said += [
             f"tap {proved.tap_number} of {proved.header.count} in city {proved.header.city}'s batch {proved.header.city_seq}",
-            f"{shown.kind.name} at station {shown.station}, gate {shown.gate}, its tap {shown.gate_seq}, at {shown.tapped_at_us} us",
+            f"{shown.kind.name} at station {shown.station}, gate {shown.gate}, its tap {shown.gate_seq}, {shown.tapped_at_us} us",
             f"host {shown.host}, issuer {shown.issuer}, medium {shown.medium.hex()}",
         ]
     if proved.window is not None:
