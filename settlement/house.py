@@ -27,6 +27,7 @@ from fare_chain.key_files import read_signing_key
 from fare_chain.keys import SigningKey
 from fare_chain.listening import check_address
 from fare_chain.log_reader import read_text
+from fare_chain.ml_dsa import MlDsaKey
 from fare_chain.note import NoteVerifier
 from fare_chain.policy import read_policy
 from settlement.clear_windows import ClearWindows, LawBroken
@@ -38,7 +39,7 @@ from settlement.publishing import log_key, publish
 from settlement.sequencer import Control, Sequencer, ticks
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
-from settlement.terms import admit
+from settlement.terms.admission import admit
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 
@@ -100,6 +101,8 @@ class House:
         check_address(settings.host, public=settings.public)
         self.settings = settings
         self.key: SigningKey = read_signing_key(settings.keys / f"{LOG_KEY_NAME}.key")
+        second = settings.keys / f"{LOG_KEY_NAME}-mldsa.key"
+        self.ml_dsa = MlDsaKey(read_signing_key(second).seed) if second.exists() else None
         self.database = Database(settings.data / "postgres", settings.database_url, settings.programs)
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
@@ -157,7 +160,9 @@ class House:
     async def _boot(self) -> Parts:
         """Come to the state in which the last house stopped or died, and stage what is new in the folders."""
         engine = await self.database.open()
-        sequencer, clearing = await boot(engine, key=self.key, origin=self.settings.origin, clock=clock_us, term=self.term)
+        sequencer, clearing = await boot(
+            engine, key=self.key, origin=self.settings.origin, clock=clock_us, term=self.term, ml_dsa=self.ml_dsa
+        )
         controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache)
         log_key(ring, self.key.public, clock_us())
         for control in controls:
@@ -205,7 +210,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def boot(
-    engine: AsyncEngine, *, key: SigningKey, origin: str, clock: Callable[[], int], term: TermEntry | None = None
+    engine: AsyncEngine,
+    *,
+    key: SigningKey,
+    origin: str,
+    clock: Callable[[], int],
+    term: TermEntry | None = None,
+    ml_dsa: MlDsaKey | None = None,
 ) -> tuple[Sequencer, ClearWindows]:
     """Take a new term and come to the end of what is stored, ledger and clearing alike, by the everyday path.
 
@@ -220,7 +231,7 @@ async def boot(
         stored = replace(stored, term=await store.take_term(connection))
         tails = await store.read_tails(connection)
         right_edge = await store.read_right_edge(connection, stored.head.size)
-    sequencer = Sequencer(engine, key=key, head=stored, tails=tails, right_edge=right_edge, clock=clock)
+    sequencer = Sequencer(engine, key=key, head=stored, tails=tails, right_edge=right_edge, clock=clock, ml_dsa=ml_dsa)
     if due is not None:
         # Alone in its tick, at the size that the cities signed. Dead before its commit: the next start does it again. Dead after:
         # the ledger has the term, and this key may go on.

@@ -80,7 +80,7 @@ class Intake:
             }
             read_tile = await store.tile_reader(connection, size, wanted)
         path = prove_inclusion(index=index, size=size, read_node=node_reader(size, read_tile))
-        return ProofFile(index, tuple(path), note, entry).to_text()
+        return ProofFile(index, tuple(path), self.sequencer.receipt_note(note), entry).to_text()
 
     async def _forked(self, batch: SealedBatch) -> str:
         """Keep the second signed header of one sequence number: it proves that the city equivocated."""

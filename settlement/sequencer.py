@@ -21,6 +21,8 @@ from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import VerifiedEntry
 from fare_chain.merkle import recent_nodes
 from fare_chain.mirror_feed import FeedEntry, FeedTick
+from fare_chain.ml_dsa import MlDsaKey
+from fare_chain.note import Note, cosign_ml_dsa, read_note
 from fare_chain.proofs import ProofFile, prove_inclusion
 from fare_chain.tiles import grow_tiles
 from settlement.ports import CommittedTick
@@ -73,8 +75,10 @@ class Sequencer:
         tails: dict[int, CityTail],
         right_edge: dict[int, bytes],
         clock: Callable[[], int],
+        ml_dsa: MlDsaKey | None = None,
     ) -> None:
-        """Start from what the database has; `clock` gives microseconds."""
+        """Start from what the database has; `clock` gives microseconds; with a second key every checkpoint has its line too."""
+        self.ml_dsa = ml_dsa
         self.engine = engine
         self.key = key
         self.head = head
@@ -139,7 +143,7 @@ class Sequencer:
         head, entries, leaves = ledger.append(before.head, recorded_us, payloads)
         right_edge = dict(self.right_edge)
         tiles = grow_tiles(before.head.size, leaves, right_edge)
-        note = Checkpoint(before.origin, head.size, head.root()).sign(self.key)
+        note = self._sign(Checkpoint(before.origin, head.size, head.root()), recorded_us)
         after = replace(before, head=head, note=note)
         async with self.engine.begin() as connection:
             # Dead before this block ends: nothing of the tick exists. Dead after: all of it does, with the note as signed.
@@ -151,6 +155,19 @@ class Sequencer:
             VerifiedEntry(read_entry(data), body=staged.batch.body) for data, staged in zip(entries, batches, strict=False)
         ] + [_verified(data, item) for data, item in zip(entries[len(batches) :], control, strict=True)]
         return CommittedTick(recorded_us, before.head.size, verified, head.last_leaf)
+
+    def _sign(self, checkpoint: Checkpoint, recorded_us: int) -> str:
+        """The log's note; the ML-DSA-44 line differs each time it is made, so that these bytes are stored and never made again."""
+        note = checkpoint.sign(self.key)
+        if self.ml_dsa is None:
+            return note
+        line = cosign_ml_dsa(checkpoint.to_text(), checkpoint.origin, self.ml_dsa, recorded_us // 1_000_000)
+        return note + line.to_text()
+
+    def receipt_note(self, note: str) -> str:
+        """The checkpoint of a receipt: with its first line alone, the log's by Ed25519, so that a receipt stays small."""
+        read = read_note(note)
+        return Note(read.text, read.lines[:1]).to_text()
 
     async def _remember(self, size: int, tick: FeedTick) -> None:
         """Keep a tick for followers and wake them; the oldest give way."""
@@ -177,12 +194,12 @@ class Sequencer:
     def _answer(self, before: StoredHead, leaves: Sequence[bytes], entries: Sequence[bytes], batches: Sequence[Staged]) -> None:
         """Give every city its receipt: durable now, so nobody can be told of what is not there."""
         nodes = recent_nodes(before.head.frontier, leaves)
-        size = self.head.head.size
+        size, note = self.head.head.size, self.receipt_note(self.head.note)
         for at, staged in enumerate(batches):
             index = before.head.size + at
             path = prove_inclusion(index=index, size=size, read_node=lambda level, place: nodes[level, place])
             if not staged.receipt.done():
-                staged.receipt.set_result(ProofFile(index, tuple(path), self.head.note, entries[at]).to_text())
+                staged.receipt.set_result(ProofFile(index, tuple(path), note, entries[at]).to_text())
             self.in_flight.pop((staged.batch.header.city, staged.batch.header.city_seq), None)
 
 

@@ -23,7 +23,7 @@ STOREYS = [
         "terms",
     ),
     *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "import_taps", "web", "house"),
-    *("term_commands", "commands"),
+    "commands",
 ]
 """Inside settlement a room sees those before it."""
 PURE = {

@@ -11,7 +11,6 @@ from fare_chain.errors import Malformed, Unknown
 from fare_chain.governance import Term, TermEntry, read_term
 from fare_chain.hashing import sha256
 from fare_chain.key_files import read_public_key
-from fare_chain.log_reader import open_log
 from fare_chain.note import read_note
 
 _SIGNATURE_FILE_BYTES = 2 + 64
@@ -32,6 +31,8 @@ def propose(
     house_url: Annotated[str | None, typer.Option("--house", help="Or where a house still serves it")] = None,
 ) -> None:
     """Write the 112 bytes that the cities sign; each city's mirror holds the checkpoint to its own copy before it signs."""
+    from fare_chain.log_reader import open_log
+
     if (checkpoint is None) == (house_url is None):
         raise Malformed("a term continues from one checkpoint: give --checkpoint or --house, one of them")
     note = _read(checkpoint) if checkpoint is not None else open_log(str(house_url)).read("v1/checkpoint")

@@ -1,0 +1,1 @@
+"""Who may sequence, and how the cities let that right pass to another key."""
