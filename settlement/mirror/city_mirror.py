@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fare_chain.checkpoint import Checkpoint
-from fare_chain.errors import Conflict, Unknown
+from fare_chain.errors import Conflict, Overloaded, Unknown
 from fare_chain.keys import SigningKey
 from fare_chain.ledger_walk import AuditFailure
 from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
@@ -59,6 +59,8 @@ class CityMirror:
         self.clock = clock
         self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
         self.stopped = shelf.stopped()
+        self.waiting: str | None = None
+        """Why it cosigns nothing for the moment; None while it does."""
         self.bad_riders = 0
         self.caught_up = False
         """Whether the house had nothing new to give at least once."""
@@ -86,15 +88,25 @@ class CityMirror:
             return []
         self.shelf.append(feed)
         last, time_s = checkpoints[-1], int(self.clock())
+        cosigned = self.journal.last(KeyRole.CLEARING).size
+        if last.size < cosigned:
+            # The shelf was lost, the journal was not: nothing is cosigned twice, least of all a smaller tree at a later time.
+            self.waiting = f"verified again up to size {last.size}, cosigned up to {cosigned} already"
+            return []
         try:
             self.journal.commit(KeyRole.CLEARING, last.size, last.root, time_s)
+        except Overloaded as early:
+            self.waiting = str(early)
+            return []
         except Conflict as conflict:
             self._stop(str(conflict), feed)
             return []
+        self.waiting = None
         if self.clock() >= self._state_due:
             self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
             self._state_due = self.clock() + STATE_EVERY_S
-        notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in zip(ticks, checkpoints, strict=True)]
+        given = [(tick, checkpoint) for tick, checkpoint in zip(ticks, checkpoints, strict=True) if checkpoint.size >= cosigned]
+        notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]
         self.note = notes[-1]
         return notes
 
@@ -110,15 +122,21 @@ class CityMirror:
             "riders_checked": self.mirrored.riders_checked,
             "bad_riders": self.bad_riders,
             "stopped": self.stopped,
+            "waiting": self.waiting,
             "evidence": self.shelf.evidence(),
         }
 
     def _verify(self, ticks: Sequence[FeedTick], feed: bytes) -> list[Checkpoint]:
         """The checkpoints of ticks that follow; none, and stopped for good, where one does not."""
+        before, own = self.mirrored.size, self.journal.last(KeyRole.CLEARING)
         try:
             checkpoints = self.mirrored.take(ticks)
         except AuditFailure as failure:
             self._stop(str(failure), feed)
+            return []
+        told = [(checkpoint.size, checkpoint.root) for checkpoint in checkpoints]
+        if before < own.size <= self.mirrored.size and (own.size, own.root) not in told:
+            self._stop(f"the tree of size {own.size} is not the one that this mirror has cosigned: a second history", feed)
             return []
         self.bad_riders += len(self.mirrored.accused())
         return checkpoints

@@ -116,7 +116,8 @@ class FollowingMirror:
             while self.mirror.stopped is None:
                 try:
                     await self._once(client)
-                except (httpx2.TransportError, httpx2.HTTPStatusError) as error:
+                except (httpx2.TransportError, httpx2.HTTPStatusError, Malformed) as error:
+                    # Malformed: cut on its way, and signed by nobody; it convicts nobody.
                     log.info("the house does not answer", why=str(error))
                     await asyncio.sleep(PAUSE_S)
         log.critical("this mirror cosigns no more", why=self.mirror.stopped)
