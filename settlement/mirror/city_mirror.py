@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from fare_chain.checkpoint import Checkpoint
-from fare_chain.errors import Conflict, Overloaded, Unknown
+from fare_chain.errors import Conflict, Malformed, Overloaded, Unknown
+from fare_chain.events import EntryKind
+from fare_chain.governance import Term, read_term_entry
 from fare_chain.keys import SigningKey
+from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure
 from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
 from fare_chain.note import Note, cosign
 from fare_chain.policy import Policy, PolicyKey
+from settlement.mirror.heads import Heads
 from settlement.mirror.journal import Journal, KeyRole
 from settlement.mirror.rederive import Mirrored
 from settlement.mirror.shelf import Shelf
+from settlement.mirror.terms import held_terms
 
 STATE_EVERY_S = 60.0
+_FORKED = "the log signed two trees of one size: another mirror was shown the other one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class CityMirror:
         self.clock = clock
         self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
         self.stopped = shelf.stopped()
+        self.heads = Heads(policy)
         self.waiting: str | None = None
         """Why it cosigns nothing for the moment; None while it does."""
         self.bad_riders = 0
@@ -83,6 +90,17 @@ class CityMirror:
         if self.stopped is not None or not ticks:
             self.caught_up = True
             return []
+        with held_terms(self.shelf.folder) as held:
+            allowed = self._allowed(ticks, held.latest)
+            return self._take(allowed, feed if len(allowed) == len(ticks) else write_feed(allowed)) if allowed else []
+
+    def compare(self, theirs: str) -> None:
+        """Hold another mirror's checkpoint to ours: where the log signed both and both cannot be, keep that and stop."""
+        fork = self.heads.compare(theirs)
+        if fork is not None and self.stopped is None:
+            self._stop(_FORKED, fork.encode())
+
+    def _take(self, ticks: Sequence[FeedTick], feed: bytes) -> list[str]:
         checkpoints = self._verify(ticks, feed)
         if not checkpoints:
             return []
@@ -139,7 +157,26 @@ class CityMirror:
             self._stop(f"the tree of size {own.size} is not the one that this mirror has cosigned: a second history", feed)
             return []
         self.bad_riders += len(self.mirrored.accused())
+        for tick, checkpoint in zip(ticks, checkpoints, strict=True):
+            fork = self.heads.remember(checkpoint, tick.note)
+            if fork is not None:
+                self._stop(_FORKED, fork.encode())
+                return []
         return checkpoints
+
+    def _allowed(self, ticks: Sequence[FeedTick], term: Term | None) -> Sequence[FeedTick]:
+        """The ticks up to the size at which the term that this city approved begins, until that term stands there."""
+        if term is None or self.mirrored.walk.term >= term.number:
+            return ticks
+        size = self.mirrored.size
+        for at, tick in enumerate(ticks):
+            if size == term.size and tick.entries and _term_number(tick.entries[0].data) >= term.number:
+                return ticks
+            size += len(tick.entries)
+            if size > term.size:
+                self.waiting = f"term {term.number} was approved from size {term.size} on, and does not stand there yet"
+                return ticks[:at]
+        return ticks
 
     def _stop(self, why: str, feed: bytes) -> None:
         """Cosign no more: keep what does not follow as evidence first, then the reason."""
@@ -152,6 +189,15 @@ class CityMirror:
         line = cosign(checkpoint.to_text(), self.keys.clearing_as.verifier.name, self.keys.clearing, time_s)
         note = self.policy.open(tick.note).note
         return Note(note.text, (*note.lines, line)).to_text()
+
+
+def _term_number(entry: bytes) -> int:
+    """The number of a TERM entry; 0 for every other entry."""
+    try:
+        read = read_entry(entry)
+        return read_term_entry(read.payload).term.number if read.kind is EntryKind.TERM else 0
+    except Malformed:
+        return 0
 
 
 def cosignatures(notes: Sequence[str]) -> bytes:
