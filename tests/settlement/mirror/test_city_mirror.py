@@ -149,18 +149,19 @@ def test_a_feed_cut_on_its_way_convicts_nobody(ledger, mirror_at, tmp_path):
     assert len(mirror.take(feed)) == 1
 
 
-def test_a_fork_after_the_shelf_was_lost_is_not_cosigned(ledger, mirror_at, tmp_path):
+@pytest.mark.parametrize("goes_on", [0, 1], ids=["at-its-size", "beyond-its-size"])
+def test_a_fork_after_the_shelf_was_lost_is_not_cosigned(ledger, mirror_at, tmp_path, goes_on):
     feeds = ledger.feeds()
-    take_all(mirror_at(tmp_path / "alder"), feeds)
+    take_all(mirror_at(tmp_path / "alder"), feeds[: len(feeds) - goes_on])
     lost = tmp_path / "lost"
     lost.mkdir()
     (tmp_path / "alder" / "cosigned").rename(lost / "cosigned")
-    last_us = ledger.entries[-1][0]
+    forked_us = sorted({entry[0] for entry in ledger.entries})[-1 - goes_on]
     for entry in ledger.entries:
-        entry[0] += entry[0] == last_us  # the last tick a microsecond later: all of it follows, and it is another tree
+        entry[0] += entry[0] == forked_us  # that tick a microsecond later: all of it follows, and it is another tree
     mirror = mirror_at(lost)
 
-    assert take_all(mirror, ledger.feeds()) == []
+    assert mirror.take(write_feed(ledger.ticks())) == []
     assert "second history" in mirror.stopped
 
 
