@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(fares, name="fares")
     app.command("house")(house)
     app.command("mirror")(mirror)
+    app.command("approve-term")(approve_term)
     app.command("export-log")(export_log)
     app.command("report")(report)
     app.command("fare")(fare)
@@ -99,6 +100,29 @@ def mirror(
 
     log_as_lines()
     run_mirror(MirrorSettings(city, data, members, keys, policy, house_url.rstrip("/"), host, port, riders, public, parent))
+
+
+def approve_term(
+    file: Annotated[Path, typer.Argument(help="The proposed term: 112 bytes, or their hex digits")],
+    city: Annotated[str, typer.Option(help="Who approves: shanghai")],
+    data: Annotated[Path, typer.Option(help="Folder of the city's mirror; it may be running")],
+    members: Annotated[Path, typer.Option(help="Folder with the members' public keys")],
+    keys: Annotated[Path, typer.Option(help="Folder with CITY-clearing.key")],
+    policy: Annotated[Path, typer.Option(help="The policy (tlog-policy) of the log")],
+    out: Annotated[Path, typer.Option(help="File to write: member u16 and the signature, 66 bytes")],
+) -> None:
+    """Sign, for a city, who may sequence from the tree on that its mirror cosigned last."""
+    from fare_chain.key_files import read_public_key, read_signing_key
+    from fare_chain.log_reader import read_text
+    from fare_chain.policy import read_policy
+    from settlement.mirror import terms
+
+    origin = read_policy(read_text(policy)).logs[0].name
+    term = terms.read_proposal(_read(file))
+    member = int(read_public_key(members / f"{city}-clearing.pub").owner)
+    signature = terms.approve_term(data, origin, term, member=member, key=read_signing_key(keys / f"{city}-clearing.key"))
+    out.write_bytes(signature)
+    print(f"term {term.number} from size {term.size} on is approved by {city}: {out}")
 
 
 def export_log(

@@ -7,18 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from fare_chain.checkpoint import Checkpoint
-from fare_chain.errors import Conflict, Unknown
+from fare_chain.errors import Conflict, Malformed, Overloaded, Unknown
+from fare_chain.events import EntryKind
+from fare_chain.governance import Term, read_term_entry
 from fare_chain.keys import SigningKey
+from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure
 from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
 from fare_chain.note import Note, cosign
 from fare_chain.policy import Policy, PolicyKey
 from fare_chain.witness import SIZE_TYPE, Refused, judge, read_request
+from settlement.mirror.heads import Heads
 from settlement.mirror.journal import Journal, KeyRole
 from settlement.mirror.rederive import Mirrored
 from settlement.mirror.shelf import Shelf
+from settlement.mirror.terms import held_terms
 
 STATE_EVERY_S = 60.0
+_FORKED = "the log signed two trees of one size: another mirror was shown the other one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,9 @@ class CityMirror:
         self.clock = clock
         self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
         self.stopped = shelf.stopped()
+        self.heads = Heads(policy)
+        self.waiting: str | None = None
+        """Why it cosigns nothing for the moment; None while it does."""
         self.bad_riders = 0
         self.caught_up = False
         """Whether the house had nothing new to give at least once."""
@@ -84,20 +93,41 @@ class CityMirror:
         if self.stopped is not None or not ticks:
             self.caught_up = True
             return []
+        with held_terms(self.shelf.folder) as held:
+            allowed = self._allowed(ticks, held.latest)
+            return self._take(allowed, feed if len(allowed) == len(ticks) else write_feed(allowed)) if allowed else []
+
+    def compare(self, theirs: str) -> None:
+        """Hold another mirror's checkpoint to ours: where the log signed both and both cannot be, keep that and stop."""
+        fork = self.heads.compare(theirs)
+        if fork is not None and self.stopped is None:
+            self._stop(_FORKED, fork.encode())
+
+    def _take(self, ticks: Sequence[FeedTick], feed: bytes) -> list[str]:
         checkpoints = self._verify(ticks, feed)
         if not checkpoints:
             return []
         self.shelf.append(feed)
         last, time_s = checkpoints[-1], int(self.clock())
+        cosigned = self.journal.last(KeyRole.CLEARING).size
+        if last.size < cosigned:
+            # The shelf was lost, the journal was not: nothing is cosigned twice, least of all a smaller tree at a later time.
+            self.waiting = f"verified again up to size {last.size}, cosigned up to {cosigned} already"
+            return []
         try:
             self.journal.commit(KeyRole.CLEARING, last.size, last.root, time_s)
+        except Overloaded as early:
+            self.waiting = str(early)
+            return []
         except Conflict as conflict:
             self._stop(str(conflict), feed)
             return []
+        self.waiting = None
         if self.clock() >= self._state_due:
             self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
             self._state_due = self.clock() + STATE_EVERY_S
-        notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in zip(ticks, checkpoints, strict=True)]
+        given = [(tick, checkpoint) for tick, checkpoint in zip(ticks, checkpoints, strict=True) if checkpoint.size >= cosigned]
+        notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]
         self.note = notes[-1]
         return notes
 
@@ -114,9 +144,10 @@ class CityMirror:
         time_s = int(self.clock())
         try:
             self.journal.commit(KeyRole.WITNESS, judged.size, judged.root, time_s, expected=last.size)
-        except Conflict as conflict:
-            now = self.journal.last(KeyRole.WITNESS).size
-            return Refused(503, f"{conflict}\n") if now == last.size else Refused(409, f"{now}\n", SIZE_TYPE)
+        except Overloaded as early:
+            return Refused(503, f"{early}\n")
+        except Conflict:
+            return Refused(409, f"{self.journal.last(KeyRole.WITNESS).size}\n", SIZE_TYPE)
         line = cosign(judged.to_text(), self.keys.witness_as.verifier.name, self.keys.witness, time_s)
         note = read_request(data).note
         self.witness_note = Note(note.text, (*note.lines, line)).to_text()
@@ -134,18 +165,43 @@ class CityMirror:
             "riders_checked": self.mirrored.riders_checked,
             "bad_riders": self.bad_riders,
             "stopped": self.stopped,
+            "waiting": self.waiting,
             "evidence": self.shelf.evidence(),
         }
 
     def _verify(self, ticks: Sequence[FeedTick], feed: bytes) -> list[Checkpoint]:
         """The checkpoints of ticks that follow; none, and stopped for good, where one does not."""
+        before, own = self.mirrored.size, self.journal.last(KeyRole.CLEARING)
         try:
             checkpoints = self.mirrored.take(ticks)
         except AuditFailure as failure:
             self._stop(str(failure), feed)
             return []
+        told = [(checkpoint.size, checkpoint.root) for checkpoint in checkpoints]
+        if before < own.size <= self.mirrored.size and (own.size, own.root) not in told:
+            self._stop(f"the tree of size {own.size} is not the one that this mirror has cosigned: a second history", feed)
+            return []
         self.bad_riders += len(self.mirrored.accused())
+        for tick, checkpoint in zip(ticks, checkpoints, strict=True):
+            fork = self.heads.remember(checkpoint, tick.note)
+            if fork is not None:
+                self._stop(_FORKED, fork.encode())
+                return []
         return checkpoints
+
+    def _allowed(self, ticks: Sequence[FeedTick], term: Term | None) -> Sequence[FeedTick]:
+        """The ticks up to the size at which the term that this city approved begins, until that term stands there."""
+        if term is None or self.mirrored.walk.term >= term.number:
+            return ticks
+        size = self.mirrored.size
+        for at, tick in enumerate(ticks):
+            if size == term.size and tick.entries and _term_number(tick.entries[0].data) >= term.number:
+                return ticks
+            size += len(tick.entries)
+            if size > term.size:
+                self.waiting = f"term {term.number} was approved from size {term.size} on, and does not stand there yet"
+                return ticks[:at]
+        return ticks
 
     def _stop(self, why: str, feed: bytes) -> None:
         """Cosign no more: keep what does not follow as evidence first, then the reason."""
@@ -158,6 +214,15 @@ class CityMirror:
         line = cosign(checkpoint.to_text(), self.keys.clearing_as.verifier.name, self.keys.clearing, time_s)
         note = self.policy.open(tick.note).note
         return Note(note.text, (*note.lines, line)).to_text()
+
+
+def _term_number(entry: bytes) -> int:
+    """The number of a TERM entry; 0 for every other entry."""
+    try:
+        read = read_entry(entry)
+        return read_term_entry(read.payload).term.number if read.kind is EntryKind.TERM else 0
+    except Malformed:
+        return 0
 
 
 def cosignatures(notes: Sequence[str]) -> bytes:

@@ -17,6 +17,7 @@ import uvloop
 
 from fare_chain.access_tokens import issue_token
 from fare_chain.errors import Malformed
+from fare_chain.hashing import sha256
 from fare_chain.key_files import read_public_key, read_signing_key
 from fare_chain.listening import check_address
 from fare_chain.log_reader import read_text
@@ -30,6 +31,7 @@ from settlement.mirror.shelf import Shelf
 WAIT_S = 10
 """How long the house may hold a question open until there is something new."""
 PAUSE_S = 0.5
+EXCHANGE_S = 1.0
 _TOKEN_S = 120
 
 log = structlog.get_logger("mirror")
@@ -101,7 +103,9 @@ class FollowingMirror:
         server = _Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.leave)
-        following = [asyncio.create_task(self._follow()), asyncio.create_task(_watch_parent(self.settings.parent, server))]
+        following = [
+            asyncio.create_task(work) for work in (self._follow(), self._exchange(), _watch_parent(self.settings.parent, server))
+        ]
         try:
             await server.serve()
         finally:
@@ -116,7 +120,8 @@ class FollowingMirror:
             while self.mirror.stopped is None:
                 try:
                     await self._once(client)
-                except (httpx2.TransportError, httpx2.HTTPStatusError) as error:
+                except (httpx2.TransportError, httpx2.HTTPStatusError, Malformed) as error:
+                    # Malformed: cut on its way, and signed by nobody; it convicts nobody.
                     log.info("the house does not answer", why=str(error))
                     await asyncio.sleep(PAUSE_S)
         log.critical("this mirror cosigns no more", why=self.mirror.stopped)
@@ -131,6 +136,24 @@ class FollowingMirror:
         if notes:
             sent = await client.post("/v1/cosignatures", content=cosignatures(notes), headers={"Content-Type": FEED_TYPE})
             sent.raise_for_status()
+        elif self.mirror.waiting is not None:
+            await asyncio.sleep(PAUSE_S)
+
+    async def _exchange(self) -> None:
+        """Ask the other mirrors every second what they were shown; one that does not answer is asked again."""
+        own = self.mirror.keys.clearing_as.name
+        places = [witness.url for witness in self.policy.quorum_witnesses() if witness.url and witness.name != own]
+        path = f"/{sha256(self.origin.encode()).hex()}/checkpoint"
+        async with httpx2.AsyncClient(timeout=EXCHANGE_S * 5, trust_env=False) as client:
+            while self.mirror.stopped is None:
+                for place in places:
+                    try:
+                        answer = await client.get(place.rstrip("/") + path)
+                    except (httpx2.TransportError, httpx2.InvalidURL):
+                        continue
+                    if answer.status_code == httpx2.codes.OK:
+                        self.mirror.compare(answer.text)
+                await asyncio.sleep(EXCHANGE_S)
 
     def _bearer(self) -> str:
         now_s = int(time.time())

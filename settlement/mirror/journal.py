@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from fare_chain.errors import Conflict
+from fare_chain.errors import Conflict, Overloaded
 from fare_chain.hashing import EMPTY_ROOT, sha256
 
 _RECORD = struct.Struct("<4sB3sQQ32s8s")
@@ -43,16 +43,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Read what is there. A tail that a death left torn was never answered for: it is cut off."""
         self._lock = threading.Lock()
-        self._last = {role: Cosigned() for role in KeyRole}
-        held = path.read_bytes() if path.exists() else b""
-        whole = 0
-        for at in range(0, len(held) - _RECORD.size + 1, _RECORD.size):
-            record = _read(held[at : at + _RECORD.size])
-            if record is None:
-                break
-            role, cosigned = record
-            self._last[role] = cosigned
-            whole = at + _RECORD.size
+        self._last, whole = read_journal(path)
         self._file = path.open("ab")
         self._file.truncate(whole)
         os.fsync(self._file.fileno())
@@ -63,6 +54,8 @@ class Journal:
 
     def commit(self, role: KeyRole, size: int, root: bytes, time_s: int, *, expected: int | None = None) -> None:
         """Make it durable that this key cosigns a tree; Conflict where it may not, and then nothing is written.
+
+        Overloaded while the clock stands before the last cosignature's second: a later one then covers this tree.
 
         `expected` is the size that the caller saw last, where it must still be so. The caller has proved that the tree extends the
         last one. Dead before this returns: nobody has the signature. Dead after: the key stands at this size.
@@ -76,7 +69,7 @@ class Journal:
                     f"the key has cosigned size {last.size} already: size {size} with this root would be a second history"
                 )
             if time_s < last.time_s:
-                raise Conflict(f"the clock runs backwards: {time_s} is before the last cosignature's {last.time_s}; set it right")
+                raise Overloaded(f"the clock runs backwards: {time_s} is before the last cosignature's {last.time_s}; set it right")
             body = _RECORD.pack(_MAGIC, role, bytes(3), time_s, size, root, bytes(8))[:56]
             self._file.write(body + sha256(body)[:8])
             self._file.flush()
@@ -86,6 +79,21 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def read_journal(path: Path) -> tuple[dict[KeyRole, Cosigned], int]:
+    """Each key's last cosignature and where the whole records end, changing nothing: another process may be writing."""
+    last = {role: Cosigned() for role in KeyRole}
+    held = path.read_bytes() if path.exists() else b""
+    whole = 0
+    for at in range(0, len(held) - _RECORD.size + 1, _RECORD.size):
+        record = _read(held[at : at + _RECORD.size])
+        if record is None:
+            break
+        role, cosigned = record
+        last[role] = cosigned
+        whole = at + _RECORD.size
+    return last, whole
 
 
 def _read(data: bytes) -> tuple[KeyRole, Cosigned] | None:

@@ -76,12 +76,13 @@ class Shelf:
         self._write(f"state-{size:020d}", _LENGTH.pack(len(walk)) + walk + clearing)
         self._file.close()
         self._file = (self.folder / f"ticks-{size:020d}.feed").open("ab")
-        for path in sorted(self.folder.glob("state-*"))[:-KEPT_STATES]:
+        _sync_names(self.folder)
+        for path in self._states()[:-KEPT_STATES]:
             path.unlink()
 
     def read_state(self) -> tuple[int, bytes, bytes] | None:
         """(size, walk, clearing) of the newest state, or None before the first."""
-        states = sorted(path for path in self.folder.glob("state-*") if path.suffix != ".partial")
+        states = self._states()
         if not states:
             return None
         data = states[-1].read_bytes()
@@ -100,9 +101,13 @@ class Shelf:
         self._file.close()
 
     def _open_last(self) -> BinaryIO:
-        """The newest file of ticks, cut behind its last whole record: a torn one was never cosigned."""
-        paths = sorted(self.folder.glob("ticks-*.feed"))
-        path = paths[-1] if paths else self.folder / f"ticks-{0:020d}.feed"
+        """The newest file of ticks, cut behind its last whole record: a torn one was never cosigned.
+
+        After a death between a state and its file of ticks, that file is begun here: what goes on from the state must stand there.
+        """
+        begins = [int(path.stem.removeprefix("ticks-")) for path in self.folder.glob("ticks-*.feed")]
+        begins += [int(path.name.removeprefix("state-")) for path in self._states()]
+        path = self.folder / f"ticks-{max(begins, default=0):020d}.feed"
         end = 0
         if path.exists():
             for _feed, end in _records(path.read_bytes()):  # noqa: B007  the last end counts
@@ -110,7 +115,11 @@ class Shelf:
         file = path.open("ab")
         file.truncate(end)
         os.fsync(file.fileno())
+        _sync_names(self.folder)
         return file
+
+    def _states(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("state-*") if path.suffix != ".partial")
 
     def _write(self, name: str, data: bytes) -> None:
         """Write a file whole: under another name, to the disk, renamed, and the name to the disk."""
@@ -121,11 +130,16 @@ class Shelf:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_names(target.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, int]]:
