@@ -147,7 +147,9 @@ def test_a_death_at_any_step_leaves_nothing_half_done(told, monkeypatch, step, m
         assert (finality.size, finality.cosigned_to) == (0, {})
         assert (await finality_of(house)).cosigned_to == {}, "the commit was lost, so was every line of it"
         await finality.take([cosigned(note, 1, 2)])
-        assert (await finality_of(house)).note == finality.note != ""
+        again = await finality_of(house)
+        assert again.note == finality.note != ""
+        assert again.cosigned_to == finality.cosigned_to, "every line that is counted is held for the next start"
 
     told(story)
 
