@@ -12,6 +12,7 @@ import typer
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
+from settlement import term_commands
 from settlement.import_taps import commands as import_taps
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -31,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
+    term_commands.add_to(app)
 
 
 def house(
@@ -51,6 +53,7 @@ def house(
     policy: Annotated[
         Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
     ] = None,
+    term: Annotated[Path | None, typer.Option(help="Take over with this term, signed by the cities")] = None,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -60,7 +63,20 @@ def house(
 
     log_as_lines()
     settings = Settings(
-        data, members, keys, host, port, origin, database_url, postgres_bin, cities, tables_cache(cache), public, parent, policy
+        data,
+        members,
+        keys,
+        host,
+        port,
+        origin,
+        database_url,
+        postgres_bin,
+        cities,
+        tables_cache(cache),
+        public,
+        parent,
+        policy,
+        term,
     )
     run_house(settings)
 

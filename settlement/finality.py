@@ -19,6 +19,8 @@ from settlement.store import finality as store
 MOST_LINES = 16
 """A verifier need read no more (C2SP tlog-checkpoint)."""
 _KEPT_SIZES = 4096
+_Held = dict[int, dict[str, str]]
+"""Signature lines by checkpoint size and witness name."""
 
 
 class Finality:
@@ -63,31 +65,42 @@ class Finality:
         finds the lines and publishes the same bytes.
         """
         read = [self._read(note) for note in notes]
-        async with self._one_at_a_time, self.engine.begin() as connection:
-            best: tuple[int, str] | None = None
+        async with self._one_at_a_time:
+            taken, best = await self._keep(read)
+            for size, held in taken.items():
+                self._lines[size] = held
+                for name in held:
+                    self.cosigned_to[name] = max(size, self.cosigned_to.get(name, 0))
+            if best is not None:
+                self.size, self.note = best
+                self._count()
+            for size in [size for size in self._lines if size < self.size][:-_KEPT_SIZES]:
+                del self._lines[size]
+
+    async def _keep(self, read: Sequence[tuple[Checkpoint, dict[str, str]]]) -> tuple[_Held, tuple[int, str] | None]:
+        """Write what is new in one commit; the lines by size and name with it, and what is the newest final checkpoint now.
+
+        Memory follows the commit and never leads it: a line that is held here alone would be counted, and lost by a restart.
+        """
+        taken: _Held = {}
+        best: tuple[int, str] | None = None
+        async with self.engine.begin() as connection:
             for checkpoint, lines in read:
                 ours = await store.checkpoint_at(connection, checkpoint.size)
                 if ours is None or read_note(ours).text != checkpoint.to_text():
                     raise Conflict(
                         f"this log signed no such checkpoint of size {checkpoint.size}: with our signature it is evidence"
                     )
-                held = self._lines.get(checkpoint.size, {})
+                held = taken.get(checkpoint.size, self._lines.get(checkpoint.size, {}))
                 added = {name: line for name, line in lines.items() if name not in held}
                 await store.keep_cosignatures(connection, checkpoint.size, added)
                 held = held | added
-                self._lines[checkpoint.size] = held
+                taken[checkpoint.size] = held
                 if checkpoint.size >= max(self.size, best[0] if best else 0) and self.policy.is_quorum(held):
                     best = checkpoint.size, self._with_lines(ours, held)
             if best is not None and best != (self.size, self.note):
                 await store.write_final(connection, *best)
-        for checkpoint, lines in read:
-            for name in lines:
-                self.cosigned_to[name] = max(checkpoint.size, self.cosigned_to.get(name, 0))
-        if best is not None:
-            self.size, self.note = best
-            self._count()
-        for size in [size for size in self._lines if size < self.size][:-_KEPT_SIZES]:
-            del self._lines[size]
+        return taken, best
 
     def covers(self, entries: int) -> bool:
         """Whether the first so many entries, and so what they cleared to, are final."""

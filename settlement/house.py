@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from city_adapters.catalogue import load_catalogue
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Conflict
+from fare_chain.events import EntryKind
+from fare_chain.governance import TermEntry, read_term_entry
 from fare_chain.key_files import read_signing_key
 from fare_chain.keys import SigningKey
 from fare_chain.listening import check_address
@@ -33,9 +35,10 @@ from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
-from settlement.sequencer import Sequencer, ticks
+from settlement.sequencer import Control, Sequencer, ticks
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
+from settlement.terms import admit
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 
@@ -68,6 +71,7 @@ class Settings:
     public: bool = False
     parent: int | None = None
     policy: Path | None = None
+    term: Path | None = None
 
 
 def clock_us() -> int:
@@ -98,6 +102,7 @@ class House:
         self.key: SigningKey = read_signing_key(settings.keys / f"{LOG_KEY_NAME}.key")
         self.database = Database(settings.data / "postgres", settings.database_url, settings.programs)
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
+        self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
         self.running = Running()
         self.stopping = asyncio.Event()
         self.failures = 0
@@ -152,7 +157,7 @@ class House:
     async def _boot(self) -> Parts:
         """Come to the state in which the last house stopped or died, and stage what is new in the folders."""
         engine = await self.database.open()
-        sequencer, clearing = await boot(engine, key=self.key, origin=self.settings.origin, clock=clock_us)
+        sequencer, clearing = await boot(engine, key=self.key, origin=self.settings.origin, clock=clock_us, term=self.term)
         controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache)
         log_key(ring, self.key.public, clock_us())
         for control in controls:
@@ -199,17 +204,30 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def boot(engine: AsyncEngine, *, key: SigningKey, origin: str, clock: Callable[[], int]) -> tuple[Sequencer, ClearWindows]:
-    """Take a new term and come to the end of what is stored, ledger and clearing alike, by the everyday path."""
+async def boot(
+    engine: AsyncEngine, *, key: SigningKey, origin: str, clock: Callable[[], int], term: TermEntry | None = None
+) -> tuple[Sequencer, ClearWindows]:
+    """Take a new term and come to the end of what is stored, ledger and clearing alike, by the everyday path.
+
+    `term` is what the cities signed for a standby: it is appended first, where the ledger does not have it. Conflict where the key
+    may not sequence.
+    """
     async with engine.begin() as connection:
         stored = await store.open_head(connection, origin)
+        # Before anybody is fenced: whoever may not sequence must not stop the one who does.
+        due = await admit(connection, stored, key.public, term)
         # From here on nobody of an earlier term can append: its update of the head row finds another term.
         stored = replace(stored, term=await store.take_term(connection))
         tails = await store.read_tails(connection)
         right_edge = await store.read_right_edge(connection, stored.head.size)
     sequencer = Sequencer(engine, key=key, head=stored, tails=tails, right_edge=right_edge, clock=clock)
+    if due is not None:
+        # Alone in its tick, at the size that the cities signed. Dead before its commit: the next start does it again. Dead after:
+        # the ledger has the term, and this key may go on.
+        sequencer.stage_control(Control(EntryKind.TERM, due.to_bytes()))
+        await sequencer.tick()
     clearing = ClearWindows(engine, sequencer.stage_control)
-    await clearing.restore(stored.head.size)
+    await clearing.restore(sequencer.head.head.size)
     return sequencer, clearing
 
 

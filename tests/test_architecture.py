@@ -8,9 +8,22 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = ["fare_chain", "city_adapters", "settlement", "simulators"]
 STOREYS = [
-    *("moments", "core", "ports", "reports", "mirror", "store", "sequencer", "intake", "clear_windows", "finality", "publishing"),
+    *(
+        "moments",
+        "core",
+        "ports",
+        "reports",
+        "mirror",
+        "store",
+        "sequencer",
+        "intake",
+        "clear_windows",
+        "finality",
+        "publishing",
+        "terms",
+    ),
     *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "import_taps", "web", "house"),
-    "commands",
+    *("term_commands", "commands"),
 ]
 """Inside settlement a room sees those before it."""
 PURE = {

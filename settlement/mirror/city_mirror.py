@@ -16,6 +16,7 @@ from fare_chain.ledger_walk import AuditFailure
 from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
 from fare_chain.note import Note, cosign
 from fare_chain.policy import Policy, PolicyKey
+from fare_chain.witness import SIZE_TYPE, Refused, judge, read_request
 from settlement.mirror.heads import Heads
 from settlement.mirror.journal import Journal, KeyRole
 from settlement.mirror.rederive import Mirrored
@@ -71,6 +72,8 @@ class CityMirror:
         self.bad_riders = 0
         self.caught_up = False
         """Whether the house had nothing new to give at least once."""
+        self.witness_note = ""
+        """The last checkpoint with this city's witness line; empty before the first of this run."""
         self.note = ""
         """The last checkpoint with this mirror's clearing cosignature; empty before the first of this run."""
         state = shelf.read_state()
@@ -127,6 +130,29 @@ class CityMirror:
         notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]
         self.note = notes[-1]
         return notes
+
+    def witness(self, data: bytes) -> Refused | str:
+        """Answer a tlog-witness submission: a refusal, or the signature lines.
+
+        The journal takes a size only while the last one is still that of the check: of two that race, one gets 409 and no line.
+        Dead after the journal has it: the same submission is answered 409 with our size, and a refresh from there gives the line.
+        """
+        last = self.journal.last(KeyRole.WITNESS)
+        judged = judge(data, self.policy.log_verifiers, last.size, last.root)
+        if isinstance(judged, Refused):
+            return judged
+        time_s = int(self.clock())
+        try:
+            self.journal.commit(KeyRole.WITNESS, judged.size, judged.root, time_s, expected=last.size)
+        except Overloaded as early:
+            return Refused(503, f"{early}\n")
+        except Conflict as conflict:
+            now = self.journal.last(KeyRole.WITNESS).size
+            return Refused(503, f"{conflict}\n") if now == last.size else Refused(409, f"{now}\n", SIZE_TYPE)
+        line = cosign(judged.to_text(), self.keys.witness_as.verifier.name, self.keys.witness, time_s)
+        note = read_request(data).note
+        self.witness_note = Note(note.text, (*note.lines, line)).to_text()
+        return line.to_text()
 
     def status(self) -> dict[str, Any]:
         """How far it is, for people and for other programs."""

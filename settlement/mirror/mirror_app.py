@@ -1,11 +1,14 @@
 """What a mirror answers: its cosigned checkpoints for whoever monitors, its evidence, and how far it is."""
 
+import asyncio
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fare_chain.hashing import sha256
+from fare_chain.witness import LONGEST_REQUEST, Refused
 from settlement.mirror.city_mirror import CityMirror
 
 _BRIEFLY = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
@@ -20,6 +23,8 @@ def make_mirror_app(mirror: CityMirror, origin: str) -> Starlette:
             Route("/v1/status", status),
             Route("/evidence", list_evidence),
             Route("/evidence/{name}", get_evidence),
+            Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
+            Route(f"/{sha256(origin.encode()).hex()}/checkpoint", get_witness),
             Route(f"/clearing/{sha256(origin.encode()).hex()}/checkpoint", get_clearing),
         ]
     )
@@ -50,6 +55,27 @@ async def get_evidence(request: Request) -> Response:
     if name not in mirror.shelf.evidence():
         return PlainTextResponse("no such evidence\n", status_code=404)
     return Response((mirror.shelf.folder / "evidence" / name).read_bytes(), media_type="application/octet-stream")
+
+
+async def add_checkpoint(request: Request) -> Response:
+    """Be a witness (C2SP tlog-witness): signature lines, or the specification's refusal."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > LONGEST_REQUEST:
+            return PlainTextResponse("the submission is too long\n", status_code=400)
+    answer = await asyncio.to_thread(_mirror(request).witness, bytes(data))
+    if isinstance(answer, Refused):
+        return Response(answer.body, status_code=answer.status, headers={"Content-Type": answer.content_type})
+    return Response(answer, media_type=_NOTE)
+
+
+async def get_witness(request: Request) -> Response:
+    """The last checkpoint with the witness line: the largest consistent tree that this city has seen."""
+    note = _mirror(request).witness_note
+    if not note:
+        return PlainTextResponse("nothing witnessed yet\n", status_code=404, headers=_BRIEFLY)
+    return Response(note, media_type=_NOTE, headers=_BRIEFLY)
 
 
 async def get_clearing(request: Request) -> Response:

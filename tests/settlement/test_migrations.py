@@ -41,7 +41,7 @@ def test_migrating_twice_changes_nothing(database_url):
         async with engine.connect() as connection:
             return (await connection.execute(sa.text("SELECT version_num FROM alembic_version"))).scalars().all()
 
-    assert run(database_url, again) == ["0002"]
+    assert run(database_url, again) == ["0003"]
 
 
 def test_a_ledger_of_rule_revision_1_is_refused_by_name(database_url):
@@ -83,3 +83,21 @@ def test_an_entry_longer_than_a_bundle_allows_is_refused_by_the_database(databas
 
     with pytest.raises(DBAPIError, match="entry_fits_a_bundle"):
         run(database_url, insert)
+
+
+def test_a_ledger_of_rule_revision_2_is_refused_by_name(database_url):
+    async def begin_with_a_window_of_0_2(engine):
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+
+        def to_0002(connection):
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0002")
+
+        async with engine.begin() as connection:
+            await connection.run_sync(to_0002)
+            await connection.execute(sa.text("INSERT INTO win VALUES (1, 1, 0, 1, 0, 0, 0, 0, '\\x00'::bytea, '\\x00'::bytea)"))
+        with pytest.raises(Conflict, match="rule revision 2"):
+            await migrate(engine)
+
+    run(database_url, begin_with_a_window_of_0_2)

@@ -26,10 +26,10 @@ def folders(tmp_path):
 
 def test_every_member_gets_its_keys_and_hands_out_the_public_halves(folders, cities):
     made = make_missing_keys(*folders, key_names(cities), now_us=NOW_US)
-    assert made == 1 + 2 * len(cities) == len(read_key_entries(folders[1]))
+    assert made == 2 + 5 * len(cities) == len(read_key_entries(folders[1]))
     ring = read_public_folder(folders[1])
-    assert {(key.owner, key.use) for key in ring} == {(0, KeyUse.LOG)} | {
-        (city.number, use) for city in cities for use in (KeyUse.BATCH, KeyUse.ISSUER)
+    assert {(key.owner, key.use) for key in ring} == {(0, KeyUse.LOG), (0, KeyUse.ACCESS)} | {
+        (city.number, use) for city in cities for use in KeyUse if use is not KeyUse.LOG
     }
     assert all(key.is_valid_at(NOW_US) for key in ring)
     assert issuer_keys(folders[0], cities).keys() == {city.number for city in cities}
@@ -40,14 +40,16 @@ def test_private_keys_lie_in_their_holders_folder_and_are_closed_to_others(folde
     paths = sorted(folders[0].rglob("*.key"))
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
     assert {stat.S_IMODE(path.parent.stat().st_mode) for path in paths} == {0o700}
-    assert {path.name.removesuffix(".key") for path in folders[0].glob("ningbo/*.key")} == {"ningbo-batch", "ningbo-issuer"}
+    assert {path.name.removesuffix(".key") for path in folders[0].glob("ningbo/*.key")} == {
+        f"ningbo-{use}" for use in ("batch", "issuer", "witness", "clearing", "access")
+    }
     assert not list(folders[1].rglob("*.key"))
 
 
 def test_keys_that_are_there_stay_and_only_missing_ones_are_made(folders, cities):
     make_missing_keys(*folders, key_names(cities[:2]), now_us=NOW_US)
     before = {path: path.read_bytes() for path in folders[0].rglob("*.key")}
-    assert make_missing_keys(*folders, key_names(cities[:3]), now_us=NOW_US + 1) == 2
+    assert make_missing_keys(*folders, key_names(cities[:3]), now_us=NOW_US + 1) == 5
     assert before.items() <= {path: path.read_bytes() for path in folders[0].rglob("*.key")}.items()
     assert make_missing_keys(*folders, key_names(cities[:3]), now_us=NOW_US) == 0
 

@@ -19,6 +19,7 @@ from settlement.mirror.city_mirror import CityKeys, CityMirror
 from settlement.mirror.journal import Journal
 from settlement.mirror.shelf import Shelf
 from simulators.small_house import LOG_VERIFIER, ORIGIN, small_key
+from tests.settlement.mirror.mirror_world import OPENED
 
 NAMES = {1: "alder", 2: "birch", 3: "cedar"}
 
@@ -117,3 +118,11 @@ def mirror_at(clock):
 def policy():
     """The policy of the small scheme: the log, and three cities of which two are enough."""
     return POLICY
+
+
+@pytest.fixture(autouse=True)
+def closing():
+    """Close what a test of the mirror's world opened."""
+    yield
+    while OPENED:
+        OPENED.pop().close()

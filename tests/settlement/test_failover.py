@@ -1,0 +1,105 @@
+"""A standby takes over with a key that the cities signed for; the old house wakes up and can append nothing."""
+
+import asyncio
+
+import pytest
+
+from fare_chain.audit import audit
+from fare_chain.batch import CityTail
+from fare_chain.errors import Conflict, Untrusted
+from fare_chain.events import EntryKind, KeyEntry
+from fare_chain.governance import Term, TermEntry
+from fare_chain.hashing import sha256
+from fare_chain.identifiers import MemberNumber, Micros
+from fare_chain.keys import KeyUse, PublicKey, SigningKey
+from fare_chain.log_export import export
+from fare_chain.log_reader import FolderLog
+from fare_chain.note import NoteVerifier
+from fare_chain.tap import TapKind
+from settlement.house import boot
+from settlement.sequencer import Control
+from settlement.store.ledger import TermLost
+from simulators.small_cities import FOREVER_US, SECOND_US
+from simulators.small_house import CITIES, LOG_VERIFIER, ORIGIN, SmallAdapter, SmallRider, small_key
+
+STANDBY = SigningKey(sha256(b"the standby's log key"))
+
+
+async def register(house, keys=(STANDBY,)):
+    """Put the cities' clearing keys and these log keys on the ledger, while the first house lives."""
+    uses = [(city, KeyUse.CLEARING, small_key(city, KeyUse.CLEARING)) for city in CITIES]
+    for owner, use, key in uses + [(0, KeyUse.LOG, key) for key in keys]:
+        public = PublicKey(MemberNumber(owner), use, key.public, Micros(0), Micros(FOREVER_US))
+        house.sequencer.stage_control(Control(EntryKind.KEY, KeyEntry.of(public, key).to_bytes()))
+    await house.seal_windows()
+
+
+def signed_term(house, *, cities=CITIES, number=1, key=STANDBY, size=None):
+    head = house.sequencer.head
+    size = head.head.size if size is None else size
+    term = Term(number, size, head.head.root(), key.public, sha256(ORIGIN.encode()))
+    return TermEntry(term, tuple((city, term.sign(small_key(city, KeyUse.CLEARING))) for city in cities))
+
+
+async def take_over(house, term, key=STANDBY):
+    return await boot(house.engine, key=key, origin=ORIGIN, clock=lambda: house.now_us + SECOND_US, term=term)
+
+
+def test_a_standby_goes_on_where_the_cities_said_and_every_reader_follows(told, app_of, app_log, tmp_path):
+    async def story(house, _client):
+        await register(house)
+        old, begin = house.sequencer, house.sequencer.head.head.size
+        house.sequencer, house.clearing = await take_over(house, signed_term(house))
+        house.intake.sequencer = house.sequencer
+        house.now_us += 2 * SECOND_US
+        assert house.sequencer.head.head.size == begin + 1, "the term stands alone in its tick"
+        old.stage_control(Control(EntryKind.KEY, b"too late"))
+        with pytest.raises(TermLost):
+            await old.tick()
+        tap = SmallRider(99, 1).scan(2, 1, TapKind.ENTRY, house.now_us)
+        adapter = SmallAdapter(2, CityTail(*_end(house, 2)))
+        await house.take(adapter.seal([tap]))
+        await house.seal_windows()
+        await asyncio.to_thread(export, app_log(app_of(house), asyncio.get_running_loop()), tmp_path / "log")
+        told_of = await asyncio.to_thread(audit, FolderLog(tmp_path / "log"), [LOG_VERIFIER, NoteVerifier(ORIGIN, STANDBY.public)])
+        assert told_of.size == house.sequencer.head.head.size
+
+        # Started again without the file, it is still the sequencer; the first house is not.
+        await take_over(house, None)
+        with pytest.raises(Conflict, match="names another sequencer"):
+            await take_over(house, None, small_key(0, KeyUse.LOG))
+
+    told(story)
+
+
+def _end(house, city):
+    tail = house.sequencer.tail(city)
+    return tail.next_seq, tail.header_hash
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "why"),
+    [
+        ({"cities": (1, 2)}, Untrusted, "2 cities' signatures, 3 are needed"),
+        ({"size": 5}, Conflict, "continues from size 5"),
+        ({"key": small_key(0, KeyUse.LOG)}, Conflict, "names another key"),
+    ],
+)
+def test_a_term_that_does_not_hold_fences_nobody(told, wrong, error, why):
+    async def story(house, _client):
+        await register(house)
+        with pytest.raises(error, match=why):
+            await take_over(house, signed_term(house, **wrong))
+        house.sequencer.stage_control((await house._genesis())[0])
+        await house.tick()
+
+    told(story)
+
+
+def test_a_key_that_the_ledger_does_not_know_cannot_take_over(told):
+    async def story(house, _client):
+        await register(house, keys=())
+        with pytest.raises(Conflict, match="not registered on the ledger"):
+            await take_over(house, signed_term(house))
+
+    told(story)
