@@ -146,8 +146,9 @@ class CityMirror:
             self.journal.commit(KeyRole.WITNESS, judged.size, judged.root, time_s, expected=last.size)
         except Overloaded as early:
             return Refused(503, f"{early}\n")
-        except Conflict:
-            return Refused(409, f"{self.journal.last(KeyRole.WITNESS).size}\n", SIZE_TYPE)
+        except Conflict as conflict:
+            now = self.journal.last(KeyRole.WITNESS).size
+            return Refused(503, f"{conflict}\n") if now == last.size else Refused(409, f"{now}\n", SIZE_TYPE)
         line = cosign(judged.to_text(), self.keys.witness_as.verifier.name, self.keys.witness, time_s)
         note = read_request(data).note
         self.witness_note = Note(note.text, (*note.lines, line)).to_text()

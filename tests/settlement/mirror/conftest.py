@@ -122,7 +122,7 @@ def policy():
 
 @pytest.fixture(autouse=True)
 def closing():
-    """Close the files that a test's mirrors opened: a death closes them too."""
+    """Close what a test of the mirror's world opened."""
     yield
     while OPENED:
         OPENED.pop().close()
