@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     prove.command("window")(prove_window)
     app.add_typer(prove, name="prove")
     app.command("verify-proof")(verify_proof)
+    app.command("verify-evidence")(verify_evidence)
 
 
 def keys_new(
@@ -204,6 +205,34 @@ def verify_proof(
         raise typer.Exit(1) from failure
     said = inner_proofs.in_words(proved)
     print(json.dumps({"verified": True, "proves": said}) if as_json else "\n  ".join(["verified", *said]))
+
+
+def verify_evidence(
+    file: Annotated[Path, typer.Argument(help="An evidence file")],
+    policy_file: Annotated[Path, typer.Option("--policy", help="Whose signatures count")],
+    members: Annotated[Path | None, typer.Option(help="Folder of .pub files, for city keys that the file does not bring")] = None,
+    log: Annotated[str | None, typer.Option(help="The log, where only a replay can show it (wrong-state)")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Say who did what by an evidence file; exit 1 and why where it shows nothing. Nobody needs to be trusted but the policy."""
+    from fare_chain.evidence import kind_name, read_evidence
+    from fare_chain.evidence_checks import check_evidence
+    from fare_chain.key_files import read_public_folder
+    from fare_chain.log_reader import open_log, read_text
+    from fare_chain.policy import read_policy
+    from fare_chain.replayed_log import replay_under
+
+    try:
+        trusted = read_policy(read_text(policy_file))
+        evidence = read_evidence(read_text(file))
+        ring = None if members is None else read_public_folder(members)
+        found = check_evidence(evidence, trusted, ring, None if log is None else replay_under(open_log(log), evidence, trusted))
+    except FareChainError as failure:
+        told = {"convicts": False, "why": str(failure)}
+        print(json.dumps(told) if as_json else f"SHOWS NOTHING\n  {failure}")
+        raise typer.Exit(1) from failure
+    told = {"convicts": True, "kind": kind_name(found.kind), "parties": list(found.parties), "words": found.words}
+    print(json.dumps(told) if as_json else f"{kind_name(found.kind)}: {found.words}")
 
 
 @contextmanager
