@@ -151,7 +151,7 @@ def test_a_city_that_signs_two_terms_of_one_number_is_convicted():
 @pytest.mark.parametrize(
     "text",
     ["", "fare-chain/evidence@v2\nkind rollback\n", "fare-chain/evidence@v1\nkind gossip\nitem note QQ==\n",
-     "fare-chain/evidence@v1\nkind rollback\nitem note QQ==\n", "fare-chain/evidence@v1\nkind rollback\nitem note QQ\nitem note QQ==\n",
+     "fare-chain/evidence@v1\nkind rollback\nitem note QQ==\n", "fare-chain/evidence@v1\nkind rollback\nitem note Q\n",
      "fare-chain/evidence@v1\nkind rollback\nitem note QQ==\nitem note QQ==\nitem key QQ==\n"],
 )  # fmt: skip
 def test_files_that_are_none_are_refused(text):
