@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check bench golden clean
+.PHONY: install demo test check bench judges golden clean
 
 install: $(VENV)/installed
 
@@ -26,6 +26,21 @@ check: install
 
 bench: install
 	$(BIN)/fare-chain bench
+
+JUDGES := .venv-judges
+JUDGES_PYTHON ?= $(shell for python in python3.12 python3.13 python3 "$$HOME"/.pyenv/versions/3.1[23].*/bin/python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$python" && break; done)
+
+$(JUDGES)/installed: tests/judges/requirements.txt
+	test -n "$(JUDGES_PYTHON)" || { echo "the judges need Python 3.12 or later: name one by JUDGES_PYTHON=..." >&2; exit 1; }
+	test -d /usr/share/gocode/src/golang.org/x/mod/sumdb || { echo "install Debian's golang-golang-x-mod-dev" >&2; exit 1; }
+	$(JUDGES_PYTHON) -m venv $(JUDGES)
+	$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/judges/requirements.txt
+	npm install --prefix $(JUDGES)/npm --silent --no-audit --no-fund @sigstore/verify@3.1.1
+	touch $@
+
+judges: install $(JUDGES)/installed
+	FARE_CHAIN_JUDGES=required .venv/bin/python -m pytest tests/judges
 
 golden: install
 	FARE_CHAIN_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
