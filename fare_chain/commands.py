@@ -226,7 +226,7 @@ def verify_evidence(
         trusted = read_policy(read_text(policy_file))
         evidence = read_evidence(read_text(file))
         ring = None if members is None else read_public_folder(members)
-        found = check_evidence(evidence, trusted, ring, None if log is None else replay_under(open_log(log), evidence, trusted))
+        found = check_evidence(evidence, trusted, ring, None if log is None else replay_under(open_log(log)))
     except FareChainError as failure:
         told = {"convicts": False, "why": str(failure)}
         print(json.dumps(told) if as_json else f"SHOWS NOTHING\n  {failure}")

@@ -18,8 +18,10 @@ from fare_chain.governance import EvidenceKind, Term
 from fare_chain.hashing import leaf_hash, sha256
 from fare_chain.keys import KeyUse, PublicKey
 from fare_chain.ledger import Head, append, read_entry
+from fare_chain.log_reader import FolderLog
 from fare_chain.merkle import root
 from fare_chain.proofs import prove_inclusion
+from fare_chain.replayed_log import replay_under
 from fare_chain.tap import TapKind
 from fare_chain.tiles import bundles_of, read_bundle, tile_path, tiles_of, write_bundle
 from simulators.small_cities import OPENING_US
@@ -226,3 +228,23 @@ def test_the_entry_that_puts_it_on_record_names_the_file():
     entry = evidence.entry_for(text, accused=1)
     assert (entry.kind, entry.accused, entry.file_bytes, entry.file_hash) == (EvidenceKind.DOUBLE_BATCH, 1, len(text), sha256(text))
     assert read_header(batch_of(1).signed_header).city == 1
+
+
+def test_a_log_that_its_accuser_altered_convicts_no_house(exported_log, tmp_path):
+    blamed, _signed = lying_log(exported_log, tmp_path / "altered")
+    honest = (exported_log / "checkpoint").read_text()
+    with pytest.raises(Untrusted, match="another than the one signed"):
+        convicted(evidence.wrong_state(honest, blamed), fails_at=replay_under(FolderLog(tmp_path / "altered")))
+
+
+@pytest.mark.parametrize("kind", ["tile", "body", "table"])
+def test_what_an_accuser_spoils_beside_the_entries_convicts_no_house(exported_log, tmp_path, kind):
+    folder = tmp_path / "altered"
+    shutil.copytree(exported_log, folder)
+    honest = (folder / "checkpoint").read_text()
+    size = int(honest.split("\n")[1])
+    spoilt = folder / tile_path(0, 0, size) if kind == "tile" else next((folder / kind).iterdir())
+    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"x")
+    for index in range(size):
+        with pytest.raises(FareChainError):
+            convicted(evidence.wrong_state(honest, index), fails_at=replay_under(FolderLog(folder)))
