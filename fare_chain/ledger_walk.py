@@ -14,6 +14,8 @@ from fare_chain import batch
 from fare_chain.batch import HEADER_BYTES, BatchHeader, CityTail
 from fare_chain.errors import FareChainError, Malformed, Unknown, Untrusted
 from fare_chain.events import EntryKind, WindowEntry, read_key_entry, read_tariff_entry, read_window_entry
+from fare_chain.evidence import read_evidence
+from fare_chain.evidence_checks import check_evidence
 from fare_chain.governance import (
     EvidenceEntry,
     EvidenceKind,
@@ -27,8 +29,9 @@ from fare_chain.governance import (
 from fare_chain.hashing import sha256
 from fare_chain.identifiers import MemberNumber, Micros
 from fare_chain.keys import KeyRing, KeyUse, PublicKey
-from fare_chain.ledger import Entry, Head, follow
+from fare_chain.ledger import Entry, Head, follow, read_entry
 from fare_chain.merkle import Frontier
+from fare_chain.policy import Policy
 from fare_chain.rider_checks import BadRider
 
 T = TypeVar("T")
@@ -128,8 +131,8 @@ class LedgerWalk:
         self.term = 0
         self.log_public = b""
         """The key that the last TERM entry gave the right to sequence; empty before the first."""
-        self.accused: dict[tuple[int, int], str] = {}
-        """(entry index, tap) of riders who did not sign, and why, until an objection on the ledger answers it."""
+        self.accused: dict[tuple[int, int], tuple[str, str]] = {}
+        """(entry index, tap) of riders who did not sign: why, and the header's hash, until an objection that holds answers it."""
 
     def take(self, data: bytes, check_leaf: Callable[[bytes], None] = lambda _leaf: None) -> VerifiedEntry:
         """Take the next entry; AuditFailure where it does not follow. `check_leaf` is asked before its content is looked at."""
@@ -142,7 +145,7 @@ class LedgerWalk:
 
     def finish(self) -> None:
         """Check what only the whole log can show: that each rider who did not sign was objected to."""
-        for (index, number), why in self.accused.items():
+        for (index, number), (why, _header) in self.accused.items():
             raise AuditFailure(f"entry {index} tap {number}", f"{why}; and no objection to it stands on the ledger")
 
     def log_keys(self) -> set[bytes]:
@@ -164,7 +167,7 @@ class LedgerWalk:
             "window": None if self.window is None else self.window.to_bytes().hex(),
             "term": self.term,
             "log_public": self.log_public.hex(),
-            "accused": [[index, number, why] for (index, number), why in sorted(self.accused.items())],
+            "accused": [[index, number, *why] for (index, number), why in sorted(self.accused.items())],
         }
         return json.dumps(told, separators=(",", ":"), sort_keys=True).encode()
 
@@ -183,7 +186,7 @@ class LedgerWalk:
             self.unwindowed = deque((index, second, taps) for index, second, taps in told["unwindowed"])
             self.window = None if told["window"] is None else read_window_entry(bytes.fromhex(told["window"]))
             self.term, self.log_public = told["term"], bytes.fromhex(told["log_public"])
-            self.accused = {(index, number): why for index, number, why in told["accused"]}
+            self.accused = {(index, number): (why, header) for index, number, why, header in told["accused"]}
         except (ValueError, KeyError, TypeError) as error:
             raise Malformed(f"this is no walk that was written down: {error!r}; verify from the first entry") from error
 
@@ -252,7 +255,7 @@ class LedgerWalk:
         kept = step(path, lambda: batch.check_codes(body, codes, withheld=True))
         if self.rider_check is not None:
             for bad in self.rider_check(index, body, codes, self.ring):
-                self.accused[index, bad.tap] = f"{path} code {bad.tap}: {bad.why}"
+                self.accused[index, bad.tap] = f"{path} code {bad.tap}: {bad.why}", header.hash().hex()
         self.counts.rider_codes += kept
         self.counts.rider_codes_withheld += header.count - kept
 
@@ -287,12 +290,20 @@ class LedgerWalk:
         file = step(path, lambda: self.source.read(path))
         if len(file) != told.file_bytes or sha256(file) != told.file_hash:
             raise AuditFailure(path, "is not the evidence whose hash the ledger names: it was changed or cut")
-        self._answer(told)
+        if told.kind is EvidenceKind.BAD_RIDER_SIGNATURE:
+            step(path, lambda: self._answer(told, file.decode()))
         return file
 
-    def _answer(self, told: EvidenceEntry) -> None:
-        if told.kind is EvidenceKind.BAD_RIDER_SIGNATURE:
-            self.accused.pop((told.index, told.tap), None)
+    def _answer(self, told: EvidenceEntry, text: str) -> None:
+        """An objection answers an accusation only where its file convicts, and is about that very batch and tap."""
+        read = read_evidence(text)
+        found = check_evidence(read, Policy(()), self.ring)
+        if (found.kind, found.member, found.index, found.tap) != (told.kind, told.accused, told.index, told.tap):
+            raise Untrusted(f"the file is about tap {found.tap} of entry {found.index}, its entry says {told.tap} of {told.index}")
+        header = batch.read_header(read_entry(read.own()[0]).payload).hash().hex()
+        _why, accused = self.accused.pop((told.index, told.tap), ("", header))
+        if accused != header:
+            raise Untrusted(f"the file frames another batch than that of entry {told.index}")
 
     def _window(self, entry: Entry) -> WindowEntry:
         window = read_window_entry(entry.payload)
