@@ -44,6 +44,7 @@ from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 
 LOG_KEY_NAME = "house-log"
+REPORTS_KEY_NAME = "house-reports"
 MOST_UNCLEARED_TICKS = 16
 """How far clearing may fall behind the sequencer before batches have to wait for it."""
 MOST_RESTARTS = 20
@@ -103,6 +104,8 @@ class House:
         self.key: SigningKey = read_signing_key(settings.keys / f"{LOG_KEY_NAME}.key")
         second = settings.keys / f"{LOG_KEY_NAME}-mldsa.key"
         self.ml_dsa = MlDsaKey(read_signing_key(second).seed) if second.exists() else None
+        reports = settings.keys / f"{REPORTS_KEY_NAME}.key"
+        self.reports_key = read_signing_key(reports) if reports.exists() else None
         self.database = Database(settings.data / "postgres", settings.database_url, settings.programs)
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
@@ -174,7 +177,9 @@ class House:
         if finality is not None:
             await finality.restore()
         intake = Intake(engine, sequencer, ring)
-        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
+        return Parts(
+            engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, reports_key=self.reports_key
+        )
 
     async def _work(self, parts: Parts) -> None:
         """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
