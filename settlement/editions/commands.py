@@ -169,11 +169,12 @@ def _token(house: str, access_key: Path) -> str:
 
 def _signers(note: str, members: Path) -> list[Any]:
     """The members' reports keys under the names that the manifest's lines give: the name says which log's scheme it is."""
+    from fare_chain.identifiers import SCHEME
     from fare_chain.key_files import read_public_folder
     from fare_chain.keys import KeyUse
     from fare_chain.note import NoteVerifier, read_note
 
-    keys = [key.public for key in read_public_folder(members) if key.use is KeyUse.REPORT]
+    keys = [key.public for key in read_public_folder(members) if (key.owner, key.use) == (SCHEME, KeyUse.REPORT)]
     names = {line.name for line in read_note(note).lines if line.name.endswith("/reports")}
     return [NoteVerifier(name, public) for name in sorted(names) for public in keys]
 

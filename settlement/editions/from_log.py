@@ -13,6 +13,7 @@ from fare_chain.checkpoint import read_checkpoint
 from fare_chain.errors import Unknown, Untrusted
 from fare_chain.events import EntryKind, read_key_entry, read_tariff_entry
 from fare_chain.hashing import leaf_hash
+from fare_chain.identifiers import SCHEME
 from fare_chain.keys import KeyUse
 from fare_chain.ledger import Entry, read_entry
 from fare_chain.ledger_walk import LogSource, VerifiedEntry, beside_path
@@ -29,6 +30,8 @@ from settlement.reports.facts import Asked, AsOf, BatchFacts, EndFacts, Owed, Re
 from settlement.reports.manifest import Manifest, read_manifest, reports_verifier
 from settlement.reports.rendering import Rendering
 
+_TWO_WAYS = "the log answers for the same entries in two ways: pass an exported folder"
+
 
 def reproduce(source: LogSource, verifiers: Sequence[NoteVerifier], note: str, sink: BinaryIO | None = None) -> Manifest:
     """Verify a log from its first entry and make the report of a manifest again out of it, into `sink` or nowhere.
@@ -39,18 +42,26 @@ def reproduce(source: LogSource, verifiers: Sequence[NoteVerifier], note: str, s
     checkpoint = read_checkpoint(source.read("checkpoint").decode(), verifiers)
     register, last = _read_register(source, checkpoint.size)
     keys = [read_key_entry(it.payload).key for it in register if it.kind == EntryKind.KEY]
-    signers = [reports_verifier(checkpoint.origin, key.public) for key in keys if key.use is KeyUse.REPORT]
+    signers = [reports_verifier(checkpoint.origin, key.public) for key in keys if (key.owner, key.use) == (SCHEME, KeyUse.REPORT)]
     claimed = read_manifest(note, signers)
     if claimed.as_of_size > checkpoint.size:
         raise Unknown(f"the report speaks of {claimed.as_of_size} entries, the log has {checkpoint.size}: export the log again")
     asked = asked_again(claimed, _as_of(source, claimed, register, last))
     with tempfile.TemporaryFile() as nowhere:
         follower = _Reporting(asked, sink or nowhere)
-        audit(source, verifiers, followers=[follower])
+        # Money does not depend on whether riders signed: that is for `verify`, which names who did not.
+        audit(source, verifiers, followers=[follower], rider_signatures=False)
     if follower.manifest is None:
         raise Untrusted(
             f"no tick of the log ends at {claimed.as_of_size} entries: the report speaks of a size that was never signed"
         )
+    if follower.root != claimed.as_of_root:
+        raise Untrusted(
+            f"the report speaks of {claimed.as_of_size} entries with root {claimed.as_of_root.hex()}, "
+            f"the log's is {follower.root.hex()}"
+        )
+    if follower.register != register:
+        raise Untrusted(_TWO_WAYS)
     _compare(claimed, follower.manifest)
     return claimed
 
@@ -65,7 +76,7 @@ class _Reporting(Rederiving):
         super().__init__()
         self.asked, self.rendering = asked, Rendering(asked, sink)
         self.manifest: Manifest | None = None
-        self.frontier = Frontier()
+        self.frontier, self.root = Frontier(), b""
         self.last_us = 0
         self.register: list[Registered] = []
         self.ticks: list[TickFacts] = []
@@ -86,7 +97,7 @@ class _Reporting(Rederiving):
         if entry.kind is EntryKind.BATCH:
             self.batches.append(entry)
             self.bodies.append(verified.body)
-        if entry.kind in (EntryKind.KEY, EntryKind.TARIFF) and entry.index < self.asked.as_of.size:
+        if entry.kind in (EntryKind.KEY, EntryKind.TARIFF):
             self.register.append(Registered(entry.index, entry.recorded_us, int(entry.kind), entry.payload))
         self.frontier, self.last_us = self.frontier.append([leaf_hash(entry.to_bytes())]), entry.recorded_us
 
@@ -103,8 +114,9 @@ class _Reporting(Rederiving):
             as_of = self.asked.as_of
             found = [pin.sha256 for pin in state.rules.pins], cleared.recorded_us
             if found != ([pin.sha256 for pin in as_of.rules.pins], as_of.recorded_us):
-                raise Untrusted("the log answers for the same entries in two ways: pass an exported folder")
-            self.manifest = self.rendering.finish(EndFacts(state.open_taps, tuple(self.register)))
+                raise Untrusted(_TWO_WAYS)
+            below = tuple(it for it in self.register if it.entry_index < as_of.size)
+            self.manifest = self.rendering.finish(EndFacts(state.open_taps, below))
 
     def on_closed(self, closed: Closed) -> None:
         """A window with everything in it; where it stands on the ledger is known when its entry is met."""
@@ -120,14 +132,12 @@ class _Reporting(Rederiving):
     def _end_tick(self) -> None:
         """Give the windows whose entries stand in the tick that is over to the report, if it may know them."""
         size, as_of = self.frontier.size, self.asked.as_of
-        if size == as_of.size and self.frontier.root() != as_of.root:
-            raise Untrusted(
-                f"the report speaks of {size} entries with root {as_of.root.hex()}, the log's is {self.frontier.root().hex()}"
-            )
-        begin, end = self.asked.windows()
+        if size == as_of.size:
+            self.root = self.frontier.root()
+        reads, (begin, end) = self.asked.reads_windows, self.asked.windows()
         for place, second in self.met:
             facts = self.closed.pop(second)(entry_index=place, checkpoint_size=size)
-            if size <= as_of.size and begin <= second and (end is None or second < end):
+            if reads and size <= as_of.size and begin <= second and (end is None or second < end):
                 self.rendering.take([facts])
         self.met = []
 

@@ -61,7 +61,7 @@ async def render_stored(engine: AsyncEngine, state: State | None, resolved: Reso
     asked = resolved.asked
     rendering = await asyncio.to_thread(Rendering, asked, sink)
     async with engine.connect() as connection:
-        if asked.needs - {Needs.REGISTER}:
+        if asked.reads_windows:
             async for facts in report_facts.window_facts(connection, asked, resolved.tables):
                 await asyncio.to_thread(rendering.take, facts)
         end = EndFacts()

@@ -125,6 +125,11 @@ class Asked:
         return own - {Needs.SUMS} | {Needs.TICKS} if self.by_event and Needs.SUMS in own else own
 
     @property
+    def reads_windows(self) -> bool:
+        """Whether it has anything to do with windows: the register of keys and tables has not."""
+        return bool(self.needs - {Needs.REGISTER})
+
+    @property
     def by_event(self) -> bool:
         """Whether it goes by the gates' clocks."""
         return self.basis == "event"
