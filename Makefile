@@ -43,7 +43,7 @@ judges: install $(JUDGES)/installed
 	FARE_CHAIN_JUDGES=required .venv/bin/python -m pytest tests/judges
 
 golden: install
-	FARE_CHAIN_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+	FARE_CHAIN_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden tests/settlement/editions/test_golden_reports.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -58,11 +58,11 @@ def resolve(wanted: Wanted, as_of: AsOf, known: tuple[int, int]) -> Asked:
     By settlement the end is never after what is known, so that a span that is not over says so. Unknown for a party that is none.
     """
     begin = known[0] if wanted.from_second is None else wanted.from_second
-    end = known[1] if wanted.to_second is None else wanted.to_second
-    if wanted.basis == "settlement":
-        end = max(min(end, known[1]), begin)
+    end = max(known[1], begin) if wanted.to_second is None else wanted.to_second
     if end < begin:
         raise Malformed(f"the span ends at {end}, before it begins at {begin}: give from before to")
+    if wanted.basis == "settlement":
+        end = max(min(end, known[1]), begin)
     party, beneficiary = _party(wanted, as_of)
     return Asked(wanted.report, party, beneficiary, begin, end, wanted.basis, wanted.per, wanted.form, as_of)
 

@@ -18,13 +18,14 @@ def asking(database_url):
 
     async def main(story):
         engine = make_engine(database_url)
-        await migrate(engine)
-        house = await reporting_house(engine)
-        await two_days(house)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app_of(house)), base_url="http://house") as client:
-            result = await story(Client(house, client))
-        await engine.dispose()
-        return result
+        try:
+            await migrate(engine)
+            house = await reporting_house(engine)
+            await two_days(house)
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app_of(house)), base_url="http://house") as client:
+                return await story(Client(house, client))
+        finally:
+            await engine.dispose()
 
     return lambda story: asyncio.run(main(story))
 

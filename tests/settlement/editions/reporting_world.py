@@ -91,12 +91,18 @@ async def reporting_house(engine):
     """A house whose ledger has the keys for access and reports."""
     house = SmallHouse(engine)
     await house.start()
+    know_keys(house)
     for owner, use in KEYS:
         key = public_key(owner, use)
-        house.intake.ring = house.intake.ring.including(key)
         house.sequencer.stage_control(Control(EntryKind.KEY, KeyEntry.of(key, small_key(owner, use)).to_bytes()))
     await house.tick()
     return house
+
+
+def know_keys(house):
+    """What the house reads from its ledger when it starts."""
+    for owner, use in KEYS:
+        house.intake.ring = house.intake.ring.including(public_key(owner, use))
 
 
 async def two_days(house):
