@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,9 @@ from fare_chain.errors import FareChainError, Malformed, Unknown
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output")]
+
+_TIMEOUT_S = 600.0
+"""A long report is made before its first byte is sent."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,7 +70,8 @@ def report(
     told: dict[str, Any] = {}
     address = f"{house}/v1/reports/{name}"
     if publish:
-        told = json.loads(b"".join(_answer("POST", f"{address}/editions", given, headers)[1]))
+        with _asked("POST", f"{address}/editions", given, headers) as (_headers, pieces):
+            told = json.loads(b"".join(pieces))
         address, given = f"{house}/v1/editions/{told['document']}/{told['edition']}", {}
         if out is None:
             print(json.dumps(told) if as_json else f"edition {told['edition']} of {told['document']}: {told['sha256']}")
@@ -120,38 +126,41 @@ def _pull(address: str, given: dict[str, str], headers: dict[str, str], out: Pat
     """Stream a report to standard output, or into a folder with its manifest."""
     import base64
 
-    answer, pieces = _answer("GET", address, given, headers)
-    if out is None:
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-        return {}
-    out.mkdir(parents=True, exist_ok=True)
-    # The house names files; only the last part of a name counts here.
-    file = out / Path(answer["content-disposition"].split('"')[1]).name
-    with file.open("wb") as sink:
-        for piece in pieces:
-            sink.write(piece)
-    if "report-manifest" not in answer:
+    with _asked("GET", address, given, headers) as (told, pieces):
+        if out is None:
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return {}
+        out.mkdir(parents=True, exist_ok=True)
+        # The house names files; only the last part of a name counts here.
+        file = out / Path(told["content-disposition"].split('"')[1]).name
+        with file.open("wb") as sink:
+            for piece in pieces:
+                sink.write(piece)
+    if "report-manifest" not in told:
         return {"file": str(file), "manifest_file": None}
     beside = file.with_name(f"{file.name}.manifest")
-    beside.write_bytes(base64.b64decode(answer["report-manifest"]))
+    beside.write_bytes(base64.b64decode(told["report-manifest"]))
     return {"file": str(file), "manifest_file": str(beside)}
 
 
-def _answer(method: str, address: str, given: dict[str, str], headers: dict[str, str]) -> tuple[dict[str, str], Any]:
+@contextmanager
+def _asked(
+    method: str, address: str, given: dict[str, str], headers: dict[str, str]
+) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
     """Headers and pieces of a house's answer; Unknown with its own words where it refuses."""
     import httpx2
 
-    client = httpx2.Client(timeout=600.0)
     try:
-        answer = client.send(client.build_request(method, address, params=given, headers=headers), stream=True)
+        with httpx2.stream(method, address, params=given, headers=headers, timeout=_TIMEOUT_S) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                problem = answer.json() if answer.headers.get("content-type", "").endswith("json") else {}
+                raise Unknown(problem.get("detail", f"the house answers {answer.status_code}"))
+            yield {key.lower(): value for key, value in answer.headers.items()}, answer.iter_bytes()
     except httpx2.TransportError as error:
         raise Unknown(f"no house answers at {address}: {error}; start one, or name it with --house") from error
-    if answer.status_code != 200:
-        problem = json.loads(answer.read())
-        raise Unknown(problem.get("detail", f"the house answers {answer.status_code}"))
-    return {key.lower(): value for key, value in answer.headers.items()}, answer.iter_bytes()
 
 
 def _token(house: str, access_key: Path) -> str:
@@ -160,9 +169,9 @@ def _token(house: str, access_key: Path) -> str:
 
     from fare_chain.access_tokens import issue_token
     from fare_chain.key_files import read_public_key, read_signing_key
-    from fare_chain.log_reader import open_log
 
-    origin = open_log(house).read("v1/checkpoint").decode().split("\n", 1)[0]
+    with _asked("GET", f"{house}/v1/checkpoint", {}, {}) as (_told, pieces):
+        origin = b"".join(pieces).decode().split("\n", 1)[0]
     described = read_public_key(access_key.with_suffix(".pub"))
     return issue_token(read_signing_key(access_key), described, audience=origin, now_s=int(time.time()))
 

@@ -107,7 +107,7 @@ def know_keys(house):
 
 async def two_days(house):
     """Rides on two days; a batch a tick, so that every run gives the same ledger. The last ride of a day comes an hour late."""
-    adapters = {city: SmallAdapter(city) for city in (1, 2, 3, 4)}
+    adapters = house.adapters = {city: SmallAdapter(city) for city in (1, 2, 3, 4)}
     for day, told in enumerate((FIRST_DAY, SECOND_DAY)):
         rides = [ride.split() for ride in re.split(r"\s{2,}|\n", told) if ride.strip()]
         for number, ride in enumerate(rides):

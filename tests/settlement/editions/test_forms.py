@@ -3,13 +3,18 @@
 import csv
 import io
 import json
+import tracemalloc
 import zipfile
 
 import openpyxl
 import pypdf
 import pytest
 
+from fare_chain.events import WindowEntry
+from settlement.core.rules import Rules
 from settlement.reports.catalogue import NUMBERS, REPORTS
+from settlement.reports.facts import Asked, AsOf, EndFacts, Owed, WindowFacts
+from settlement.reports.rendering import Rendering
 from settlement.reports.statement import yuan
 from settlement.reports.workbook import WorkbookWriter
 
@@ -97,6 +102,35 @@ def test_the_statement_as_pdf_says_what_json_says(pulled):
 def test_a_pdf_and_a_workbook_know_no_clock(pulled):
     for form in ("pdf", "xlsx"):
         assert b"2026" not in told(pulled, "member-statement", form), "the year in which this was written"
+
+
+def windows(count):
+    """Windows in which ten members owe each other something, made one at a time."""
+    positions = tuple((member, 0) for member in range(10))
+    owed = tuple(Owed(1, debtor, (debtor + 1) % 10, 1, 100) for debtor in range(10))
+    for second in range(count):
+        entry = WindowEntry(second, 1, second, second + 1, 20, 10, 1000, 0, bytes(32), bytes(32), bytes(32), positions)
+        yield WindowFacts(second, second + 1, entry, owed)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "xlsx"])
+def test_memory_stays_flat_however_long_a_report_is(form, tmp_path):
+    def peak(count):
+        asked = Asked(REPORTS["window-net"], None, None, 0, 10**6, "settlement", "", form, AsOf(1, bytes(32), 0, Rules()))
+        with (tmp_path / f"{count}.{form}").open("w+b") as sink:
+            tracemalloc.start()
+            rendering = Rendering(asked, sink)
+            rendering.take(windows(count))
+            manifest = rendering.finish(EndFacts())
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert manifest.rows == 10 * count
+        return peak, manifest.length
+
+    peak(10)
+    (small, short), (large, long) = peak(200), peak(2_000)
+    assert long > 9 * short
+    assert large < small + 200_000, (small, large)
 
 
 @pytest.mark.parametrize(("fen", "text"), [(0, "0.00"), (5, "0.05"), (-5, "-0.05"), (123_456, "1,234.56"), (-100, "-1.00")])

@@ -14,7 +14,7 @@ from settlement.reports.catalogue import REPORTS, Readers
 from settlement.reports.manifest import read_manifest, reports_verifier
 from settlement.store import report_facts
 from simulators.small_house import ORIGIN, small_key
-from tests.settlement.editions.reporting_world import Client, app_of, know_keys, token_of
+from tests.settlement.editions.reporting_world import Client, app_of, know_keys, scans_of, token_of
 
 VERIFIER = reports_verifier(ORIGIN, small_key(0, KeyUse.REPORT).public)
 PRIVATE = [report.name for report in REPORTS.values() if report.readers is not Readers.PUBLIC]
@@ -51,7 +51,9 @@ def test_what_waits_is_folded_again_for_an_earlier_size(asking, monkeypatch):
     async def story(client):
         size = client.house.clearing.state.next_index
         now = await client.file("exceptions", 1, for_="alder")
+        await client.house.take(client.house.adapters[1].seal(scans_of(["alder", "1-", "of", "alder"], 201, client.house.now_us)))
         await client.house.seal_windows()
+        assert json.loads((await client.file("exceptions", 1, for_="alder"))[0])["count"] == json.loads(now[0])["count"] + 1
         assert await client.file("exceptions", 1, for_="alder", as_of=size) == now, "from the last snapshot before it"
 
         async def no_snapshot(_connection, _size):
