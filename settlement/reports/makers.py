@@ -2,9 +2,11 @@
 
 from settlement.reports import catalogue
 from settlement.reports.facts import Asked
-from settlement.reports.journey_lines import ClearingDetail, Fees, JourneyDetail, OperatorRevenue, RoundingDrift
+from settlement.reports.journey_lines import Fees, JourneyDetail, OperatorRevenue
+from settlement.reports.split_lines import ClearingDetail, RoundingDrift
+from settlement.reports.statement_lines import Statement
 from settlement.reports.tap_lines import Exceptions, TapDetail, Versions
-from settlement.reports.window_lines import ChainProof, LinesOfWindows, Liquidity, Pairs, Statement, WindowNet
+from settlement.reports.window_lines import ChainProof, LinesOfWindows, Liquidity, Pairs, WindowNet
 
 _MAKERS: dict[str, type[LinesOfWindows]] = {
     catalogue.WINDOW_NET.name: WindowNet,
