@@ -1,6 +1,8 @@
 """A proof in words: what a file shows, line by line, for people who have nothing else."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fare_chain.cleared_records import Journey, Sum
 from fare_chain.events import WindowEntry
@@ -26,6 +28,36 @@ def in_words(proved: Proved) -> list[str]:
     if proved.window is not None:
         said += _window(proved.window, proved.cleared)
     return said
+
+
+def to_json(proved: Proved) -> dict[str, object]:
+    """What is proved, for programs: money in fen, bytes as hex; `kind` says which of the other keys is there."""
+    told: dict[str, object] = {"origin": proved.checkpoint.origin, "size": proved.checkpoint.size, "index": proved.entry.index}
+    if proved.tap is not None:
+        return told | {"kind": "tap", "tap": _plain(asdict(proved.tap))}
+    if proved.window is None:
+        return told | {"kind": "entry"}
+    told |= {"second": proved.window.second, "seconds": proved.window.seconds}
+    shown = proved.cleared
+    if isinstance(shown, ProvedJourney):
+        return told | {"kind": "journey", **_plain(asdict(shown))}
+    if isinstance(shown, ProvedLine):
+        return told | {"kind": "line", "amount_fen": shown.amount_fen, "complete": False, **_plain(asdict(shown))}
+    if isinstance(shown, ProvedStatement):
+        opening = None if shown.opening is None else shown.opening.second
+        amounts = {name: getattr(shown, name) for name in ("owner", "is_member", "opening_fen", "closing_fen")}
+        difference_fen = shown.closing_fen - shown.opening_fen
+        return told | {"kind": "statement", "opening_second": opening, **amounts, "difference_fen": difference_fen}
+    return told | {"kind": "window", "positions": {str(member): fen for member, fen in proved.window.positions}}
+
+
+def _plain(value: Any) -> Any:
+    """The same with bytes as hex, for JSON."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {name: _plain(held) for name, held in value.items()}
+    return [_plain(held) for held in value] if isinstance(value, list | tuple) else value
 
 
 def _window(window: WindowEntry, cleared: ProvedJourney | ProvedLine | ProvedStatement | None) -> list[str]:
@@ -72,9 +104,9 @@ def _line(shown: ProvedLine) -> list[str]:
         debtor, creditor = f"host {first.debtor}", _beneficiary(first.creditor)
     n = sum(each.n for each in shown.sums)
     return [
-        f"{debtor} owes {creditor} {shown.amount_fen} fen of {KINDS.get(first.kind, f'kind {first.kind}')} for {n} journeys",
-        f"that is what {len(shown.sums)} of the ticks of that second made owed",
-        "more may be owed in its other ticks: a member's whole movement is the difference of two windows' positions",
+        f"{debtor} owes {creditor} {shown.amount_fen} fen of {KINDS.get(first.kind, f'kind {first.kind}')} (journeys: {n})",
+        f"summed over so many ticks of that second: {len(shown.sums)}",
+        "that nothing more was owed is not shown: a member's whole movement is the difference of two windows' positions",
     ]
 
 

@@ -74,12 +74,12 @@ def earned_inside(closing: ClearedWindow, opening: tuple[ClearedWindow, Opening]
 
     Unknown where it has no balance: that there is none can be shown by its neighbours alone, whose money is nobody's business.
     """
-    closes = _books(closing, beneficiary)
+    closes = books_inside(closing, beneficiary)
     if closes is None:
         raise Unknown(f"beneficiary {beneficiary} had earned nothing by window {closing.window.second}: there is nothing to prove")
     if opening is None:
         return write_earned(closes, None)
-    opens = _books(opening[0], beneficiary)
+    opens = books_inside(opening[0], beneficiary)
     if opens is None:
         raise Unknown(
             f"beneficiary {beneficiary} had earned nothing by window {opening[0].window.second}, and that cannot be proved without "
@@ -88,7 +88,7 @@ def earned_inside(closing: ClearedWindow, opening: tuple[ClearedWindow, Opening]
     return write_earned(closes, (opening[1], opens))
 
 
-def _books(cleared: ClearedWindow, beneficiary: int) -> Books | None:
+def books_inside(cleared: ClearedWindow, beneficiary: int) -> Books | None:
     """What proves a beneficiary's earned balance after the window; None where it has earned nothing.
 
     Conflict where these balances do not give the window's state root.

@@ -11,6 +11,7 @@ from fare_chain.note import read_note
 from fare_chain.tiles import bundles_of, read_bundle, tile_path
 from fare_chain.window_proofs import Opening
 from settlement.core.clearing import Cleared
+from settlement.core.columns import Level, ObligationKind
 from settlement.core.inner_paths import ClearedWindow, Line, earned_inside, journey_inside, line_inside
 from settlement.core.replay import Closed, Rederiving
 
@@ -85,7 +86,9 @@ def cleared_windows(source: LogSource) -> Iterator[ClearedWindow]:
 
 def nothing_owed(line: Line, second: int) -> str:
     """Why there is no line to prove."""
-    return f"{line.debtor} owes {line.creditor} nothing of kind {line.kind} at level {line.level} in second {second}"
+    creditor = str(line.creditor) if line.level == Level.MEMBERS else f"{line.creditor >> 8}.{line.creditor & 0xFF}"
+    what = ObligationKind(line.kind).name.lower().replace("_", "-")
+    return f"{line.debtor} owes {creditor} no {what} in second {second}: name another second, kind or pair"
 
 
 def no_window(second: int) -> str:

@@ -8,7 +8,7 @@ from fare_chain.errors import Unknown
 from fare_chain.inner_proofs import read_proof_file
 from settlement.core.inner_paths import journey_leaf
 from settlement.proving import from_log
-from tests.settlement.proving.conftest import journey_ids, line_of, opened
+from tests.settlement.proving.proofs_of_a_log import journey_ids, line_of, opened
 
 
 def test_every_window_of_the_log_is_cleared_again_with_all_its_ticks(windows):
@@ -85,7 +85,7 @@ def test_what_is_not_on_the_log_is_named(log, windows):
     nobody = next(line_of(row) for tick in windows[0].ticks for row in tick.sums)
     with pytest.raises(Unknown, match="00000000000000000000000000000000"):
         from_log.prove_journey(log, bytes(16))
-    with pytest.raises(Unknown, match="owes 1 nothing"):
+    with pytest.raises(Unknown, match="1 owes 1 no fare in second"):
         from_log.prove_line(log, windows[0].window.second, from_log.Line(1, 1, 1, 1))
     with pytest.raises(Unknown, match="covers second 5"):
         from_log.prove_line(log, 5, nobody)
