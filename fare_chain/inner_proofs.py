@@ -51,14 +51,18 @@ def prove_tap(source: LogSource, index: int, number: int) -> str:
     entry = read_entry(data)
     if entry.kind is not EntryKind.BATCH:
         raise Malformed(f"entry {index} is a {entry.kind.name}: a tap is proved in a BATCH entry")
-    header = read_header(entry.payload)
+    body = source.read(beside_path("body", read_header(entry.payload).body_hash))
+    return checked(ProofFile(index, proof.path, proof.checkpoint, data + tap_inside(data, body, number)))
+
+
+def tap_inside(data: bytes, body: bytes, number: int) -> bytes:
+    """What proves a tap, after its BATCH entry; Unknown where the batch has none of that number."""
+    header = read_header(read_entry(data).payload)
     if not 0 <= number < header.count:
-        raise Unknown(f"the batch of entry {index} has taps 0 to {header.count - 1}, not {number}")
-    body = source.read(beside_path("body", header.body_hash))
+        raise Unknown(f"the batch of entry {read_entry(data).index} has taps 0 to {header.count - 1}, not {number}")
     leaves = leaf_hashes(body, TAP_BYTES)
     path = prove_inclusion(index=number, size=len(leaves), read_node=_nodes_of(leaves))
-    extra = data + _TAP.pack(number, len(path)) + body[number * TAP_BYTES : (number + 1) * TAP_BYTES] + b"".join(path)
-    return ProofFile(index, proof.path, proof.checkpoint, extra).to_text()
+    return _TAP.pack(number, len(path)) + body[number * TAP_BYTES : (number + 1) * TAP_BYTES] + b"".join(path)
 
 
 def prove_window(source: LogSource, second: int) -> str:
