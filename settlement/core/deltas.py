@@ -23,10 +23,15 @@ _SHARE_BYTES = 16
 
 def delta_root(journeys: Records, shares: Records, sums: Records, exceptions: Records, joins: Records) -> bytes:
     """The root over a tick's records; journeys ordered by id, their shares grouped in the same order."""
+    return root(delta_leaves(journeys, shares, sums, exceptions, joins))
+
+
+def delta_leaves(journeys: Records, shares: Records, sums: Records, exceptions: Records, joins: Records) -> list[bytes]:
+    """The leaf hashes under a tick's root, in order: each journey's in its row, then those of the other kinds."""
     hashes = _journey_leaf_hashes(journeys, shares)
     for kind, records in ((SUM_LEAF, sums), (EXCEPTION_LEAF, exceptions), (JOIN_LEAF, joins)):
         hashes += [leaf_hash(leaf) for leaf in sorted(kind + record.tobytes() for record in records)]
-    return root(hashes)
+    return hashes
 
 
 def window_delta_root(tick_roots: Sequence[bytes]) -> bytes:

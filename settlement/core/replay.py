@@ -4,7 +4,7 @@ The house runs it on each commit, a restart and an auditor on what is stored: th
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from fare_chain.hashing import HASH_BYTES, leaf_hash, sha256
 from fare_chain.identifiers import SCHEME
 from fare_chain.ledger_walk import LogSource, VerifiedEntry, beside_path
 from settlement.core.books import Account, Balances, balances_after
-from settlement.core.clearing import Tick, clear
+from settlement.core.clearing import Cleared, Tick, clear
 from settlement.core.columns import TAP_DTYPE
 from settlement.core.rules import PinnedTable
 from settlement.core.state import State
@@ -65,7 +65,9 @@ def provisional_positions(state: State) -> Balances:
 class Rederiving:
     """Clear a verified log again and hold every WINDOW entry to what comes out: an audit's follower."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[Cleared | Closed], None] = lambda _what: None) -> None:
+        """Begin before the first entry; `told` is given every tick as it is cleared and every window as it is closed."""
+        self.told = told
         self.state: State | None = None
         self.tick: list[VerifiedEntry] = []
         self.expected: dict[int, WindowEntry] = {}
@@ -134,6 +136,7 @@ class Rederiving:
         self._advance(entries[0].entry.second, has_entries=True)
         assert self.state is not None
         self.state, cleared = clear(self.state, tick_of(entries, leaf_hash(entries[-1].entry.to_bytes())))
+        self.told(cleared)
         self.journeys += len(cleared.journeys)
         self.joins += len(cleared.joins)
 
@@ -141,6 +144,8 @@ class Rederiving:
         if self.state is None:
             self.state = State.genesis(second)
         self.state, closed = close_before(self.state, second, has_entries=has_entries)
+        for item in closed:
+            self.told(item)
         self.expected |= {item.window.second: item.window for item in closed}
 
     def _compare(self, found: WindowEntry) -> None:

@@ -16,6 +16,7 @@ from fare_chain.keys import KeyUse
 from fare_chain.ledger import Head, append, read_entry
 from fare_chain.log_reader import FolderLog
 from fare_chain.ml_dsa import MlDsaKey
+from fare_chain.proof_words import in_words
 from fare_chain.tap import TAP_BYTES, Tap, TapKind
 from fare_chain.tiles import read_bundle, tile_path, write_bundle
 from simulators.small_house import LOG_VERIFIER, ORIGIN, small_key
@@ -54,7 +55,7 @@ def test_every_window_is_proved(exported_log):
         second = int.from_bytes(entry.payload[:8], "little")
         proved = inner_proofs.verify(inner_proofs.prove_window(FolderLog(exported_log), second), by_log)
         assert proved.window.to_bytes() == entry.payload
-        assert f"window {second}" in "\n".join(inner_proofs.in_words(proved))
+        assert f"window {second}" in "\n".join(in_words(proved))
     with pytest.raises(Unknown, match="covers second 5"):
         inner_proofs.prove_window(FolderLog(exported_log), 5)
 
