@@ -9,7 +9,7 @@ from fare_chain.events import WindowEntry
 from fare_chain.inner_proofs import Proved
 from fare_chain.window_proofs import ProvedJourney, ProvedLine, ProvedStatement
 
-KINDS = {1: "fares", 2: "commission", 3: "fees", 7: "fares of its own riders"}
+KINDS = {1: "fares", 2: "commission", 3: "fees", 4: "what corrections give back", 7: "fares of its own riders"}
 _FUNDERS = {0: "nobody", 1: "the issuer", 2: "the host", 3: "a third party"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

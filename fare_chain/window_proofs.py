@@ -159,6 +159,16 @@ def write_journey(leaf: DeltaLeaf) -> bytes:
     return bytes([JOURNEY]) + leaf.head() + _U16.pack(len(leaf.leaf)) + leaf.leaf
 
 
+def read_journey(rest: bytes) -> DeltaLeaf:
+    """What `write_journey` wrote, held to nothing yet; Malformed where it is anything else."""
+    cut = Cut(rest)
+    if cut.byte() != JOURNEY:
+        raise Malformed(f"inner proof {rest[0]} is no journey's: expected {JOURNEY}")
+    leaf = _journey_leaf(cut)
+    cut.end()
+    return leaf
+
+
 def write_line(leaves: list[DeltaLeaf]) -> bytes:
     """What proves a line, after its WINDOW entry."""
     return bytes([LINE]) + _U16.pack(len(leaves)) + b"".join(leaf.head() + leaf.leaf for leaf in leaves)
@@ -185,11 +195,15 @@ def verify(entry: Entry, rest: bytes, holds_entry: HoldsEntry) -> Proved:
 
 
 def _verify_journey(cut: "Cut", _entry: Entry, window: WindowEntry, _holds: HoldsEntry) -> ProvedJourney:
-    head = cut.take(HASH_BYTES), cut.place(), cut.place()
-    leaf = DeltaLeaf(*head, cut.take(cut.number(_U16)))
+    leaf = _journey_leaf(cut)
     cut.end()
     leaf.hold(window)
     return ProvedJourney(*read_journey_leaf(leaf.leaf))
+
+
+def _journey_leaf(cut: "Cut") -> DeltaLeaf:
+    head = cut.take(HASH_BYTES), cut.place(), cut.place()
+    return DeltaLeaf(*head, cut.take(cut.number(_U16)))
 
 
 def _verify_line(cut: "Cut", _entry: Entry, window: WindowEntry, _holds: HoldsEntry) -> ProvedLine:

@@ -126,7 +126,7 @@ def _sum_of(sums: Records, line: Line) -> bytes | None:
 def _delta_leaf(cleared: ClearedWindow, number: int, at: int, leaf: bytes) -> DeltaLeaf:
     """A leaf of tick `number` with its paths; Conflict where the records do not give the roots on the ledger."""
     tick = cleared.ticks[number]
-    hashes = delta_leaves(tick.journeys, tick.shares, tick.sums, tick.exceptions, tick.joins)
+    hashes = delta_leaves(tick.journeys, tick.shares, tick.sums, tick.exceptions, tick.joins, tick.upheld)
     if root(hashes) != tick.delta_root or hashes[at] != leaf_hash(leaf):
         raise Conflict(f"the records held for the tick up to entry {tick.to_index} do not give its delta root: they were changed")
     roots = [leaf_hash(each.delta_root) for each in cleared.ticks]

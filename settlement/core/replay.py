@@ -13,12 +13,15 @@ import numpy as np
 from city_adapters.table_packing import unpack_agreement, unpack_city
 from fare_chain.errors import Malformed, Untrusted
 from fare_chain.events import EntryKind, WindowEntry, read_tariff_entry, read_window_entry
+from fare_chain.evidence import read_evidence
+from fare_chain.governance import EvidenceKind, read_evidence_entry
 from fare_chain.hashing import HASH_BYTES, leaf_hash, sha256
 from fare_chain.identifiers import SCHEME
 from fare_chain.ledger_walk import LogSource, VerifiedEntry, beside_path
 from settlement.core.books import Account, Balances, balances_after
 from settlement.core.clearing import Cleared, Tick, clear
 from settlement.core.columns import TAP_DTYPE
+from settlement.core.objections import Objection, read_objection
 from settlement.core.rules import PinnedTable
 from settlement.core.state import State
 from settlement.core.windows import close, window_postings
@@ -37,7 +40,9 @@ def tick_of(entries: Sequence[VerifiedEntry], last_leaf: bytes) -> Tick:
     first = entries[0].entry
     bodies = b"".join(verified.body for verified in entries)
     tables = tuple(_pinned(verified) for verified in entries if verified.entry.kind is EntryKind.TARIFF)
-    return Tick(first.recorded_us, first.index, first.index + len(entries), last_leaf, np.frombuffer(bodies, TAP_DTYPE), tables)
+    objections = tuple(_objection(verified) for verified in entries if _objects(verified))
+    taps = np.frombuffer(bodies, TAP_DTYPE)
+    return Tick(first.recorded_us, first.index, first.index + len(entries), last_leaf, taps, tables, objections)
 
 
 def close_before(state: State, second: int, *, has_entries: bool) -> tuple[State, list[Closed]]:
@@ -192,6 +197,16 @@ def pinned_table(data: bytes, digest: bytes) -> PinnedTable:
         return PinnedTable(unpack_city(data), digest)
     except Malformed:
         return PinnedTable(unpack_agreement(data), digest)
+
+
+def _objects(verified: VerifiedEntry) -> bool:
+    entry = verified.entry
+    return entry.kind is EntryKind.EVIDENCE and read_evidence_entry(entry.payload).kind is EvidenceKind.BAD_RIDER_SIGNATURE
+
+
+def _objection(verified: VerifiedEntry) -> Objection:
+    """The objection that an EVIDENCE entry puts on record; that its file convicts was checked with the entry."""
+    return read_objection(verified.entry.index, read_evidence(verified.evidence.decode()))
 
 
 def _pinned(verified: VerifiedEntry) -> PinnedTable:

@@ -18,8 +18,9 @@ from fare_chain.proofs import inclusion_ranges, prove_inclusion
 from fare_chain.tiles import node_reader
 from settlement.core.books import Account, Balances
 from settlement.core.clearing import Cleared
-from settlement.core.columns import EXCEPTION_DTYPE, JOIN_DTYPE, JOURNEY_DTYPE, SHARE_DTYPE, Level
-from settlement.core.obligations import oblige
+from settlement.core.columns import ADJUSTMENT_DTYPE, EXCEPTION_DTYPE, JOIN_DTYPE, JOURNEY_DTYPE, SHARE_DTYPE, Level
+from settlement.core.objections import Upheld
+from settlement.core.obligations import add_up, oblige, owe_back
 from settlement.store.database import account, body, cleared_tick, entry, exception, posting, win
 from settlement.store.ledger import node_tile, tile_reader
 
@@ -119,6 +120,7 @@ async def _index_of(connection: AsyncConnection, row: Any) -> int | None:
 
 def _cleared(row: Any, taps: bytes) -> Cleared:
     journeys, shares = np.frombuffer(row.journey_block, JOURNEY_DTYPE), np.frombuffer(row.share_block, SHARE_DTYPE)
+    upheld = Upheld(np.frombuffer(row.adjustment_block, ADJUSTMENT_DTYPE), np.frombuffer(row.adjusted_share_block, SHARE_DTYPE))
     return Cleared(
         row.recorded_us,
         row.from_index,
@@ -126,8 +128,9 @@ def _cleared(row: Any, taps: bytes) -> Cleared:
         row.taps,
         journeys,
         shares,
-        oblige(journeys, shares),
+        add_up([oblige(journeys, shares), owe_back(*upheld)]),
         np.frombuffer(taps, EXCEPTION_DTYPE),
         np.frombuffer(row.join_block, JOIN_DTYPE),
         bytes(row.delta_root),
+        upheld,
     )
