@@ -41,12 +41,15 @@ def read_objection(index: int, file: EvidenceFile) -> Objection:
     if len(tap) != TAP_BYTES:
         raise Malformed(f"an objection is about a tap of {TAP_BYTES} bytes, found {len(tap)}")
     brought = file.journey()
-    if not brought:
-        return Objection(index, tap)
-    if len(brought) < _SECOND.size:
-        raise Malformed(f"an objection's journey begins with its window's second, {_SECOND.size} bytes, found {len(brought)}")
-    (second,) = _SECOND.unpack_from(brought)
-    return Objection(index, tap, second, read_journey(brought[_SECOND.size :]))
+    return Objection(index, tap, *read_brought(brought)) if brought else Objection(index, tap)
+
+
+def read_brought(data: bytes) -> tuple[int, DeltaLeaf]:
+    """A `journey` item: the window's second, and the leaf with its paths, held to nothing yet."""
+    if len(data) < _SECOND.size:
+        raise Malformed(f"an objection's journey begins with its window's second, {_SECOND.size} bytes, found {len(data)}")
+    (second,) = _SECOND.unpack_from(data)
+    return second, read_journey(data[_SECOND.size :])
 
 
 def write_brought(second: int, leaf: DeltaLeaf) -> bytes:

@@ -58,11 +58,16 @@ class Run:
         run.tick(at_us, [], tables)
         return run
 
-    def tick(self, at_us, taps, tables=(), objections=()):
+    def peek(self, *brought):
+        """What a tick with these objections would come to now."""
+        at_us, index = self.state.second * SECOND_US, self.state.next_index
+        return clear(self.state, Tick(at_us, index, index + 2, bytes(32), tap_records([]), (), brought))[1]
+
+    def tick(self, at_us, taps, tables=(), objections=(), brought=()):
         """Clear one more tick; every second before it is closed first. Objections are taps, each brings its cleared journey."""
         self.close_before(at_us)
         index = self.state.next_index
-        brought = tuple(self.objection(index, tap) for tap in objections)
+        brought = brought or tuple(self.objection(index, tap) for tap in objections)
         tick = Tick(at_us, index, index + 2, seed(len(self.cleared)), tap_records(taps), tables, brought)
         after, cleared = clear(self.state, tick)
         assert laws(self.state, cleared, after) == []
@@ -76,20 +81,8 @@ class Run:
             self.close(1 if self.state.window.delta_roots else at_us // SECOND_US - self.state.second)
 
     def objection(self, index, tap):
-        """The objection to a tap; it brings the journey that the tap begins or ends, once that journey's window is closed."""
-        record = tap.to_bytes()
-        name = journey_ids(tap_records([tap]))[0].tobytes()
-        for at, window in enumerate(self.windows):
-            ticks = tuple(each for each in self.cleared if window.from_index <= each.from_index < window.to_index)
-            for journey in (row for tick in ticks for row in tick.journeys):
-                last = (tap.medium, tap.host, tap.station, tap.gate, tap.tapped_at_us)
-                names = ("medium", "host", "to_station", "to_gate", "exited_at_us")
-                ends = tap.kind in OUT and tuple(journey[each].item() for each in names) == last
-                if journey["journey_id"].tobytes() == name or ends:
-                    whole = ClearedWindow(0, window, self.windows[at - 1].state_root, ticks)
-                    leaf = read_journey(journey_inside(whole, journey["journey_id"].tobytes()))
-                    return Objection(index, record, window.second, leaf)
-        return Objection(index, record)
+        """The objection to a tap, with the journey that the tap begins or ends once that journey's window is closed."""
+        return objection(index, tap, self.windows, self.cleared)
 
     def close(self, seconds=1):
         after, window = close(self.state, self.state.second, seconds)
@@ -101,6 +94,21 @@ class Run:
     def rows(self, what):
         """All rows of a kind that the ticks came to."""
         return np.concatenate([getattr(cleared, what) for cleared in self.cleared])
+
+
+def objection(index, tap, windows, cleared):
+    """Entry `index` objects to a tap; it brings the journey that the tap begins or ends, if it stands in one of these windows."""
+    record, name = tap.to_bytes(), journey_ids(tap_records([tap]))[0].tobytes()
+    last = (tap.medium, tap.host, tap.station, tap.gate, tap.tapped_at_us)
+    for at, window in enumerate(windows):
+        ticks = tuple(each for each in cleared if window.from_index <= each.from_index < window.to_index)
+        for journey in (row for tick in ticks for row in tick.journeys):
+            names = ("medium", "host", "to_station", "to_gate", "exited_at_us")
+            ends = tap.kind in OUT and tuple(journey[each].item() for each in names) == last
+            if journey["journey_id"].tobytes() == name or ends:
+                whole = ClearedWindow(0, window, windows[at - 1].state_root, ticks)
+                return Objection(index, record, window.second, read_journey(journey_inside(whole, journey["journey_id"].tobytes())))
+    return Objection(index, record)
 
 
 def seed(number):
