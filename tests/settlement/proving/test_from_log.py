@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fare_chain import inner_proofs
-from fare_chain.errors import Unknown
+from fare_chain.errors import Malformed, Unknown
 from fare_chain.inner_proofs import read_proof_file
 from settlement.core.inner_paths import journey_leaf
 from settlement.proving import from_log
@@ -77,6 +77,9 @@ def test_a_balance_that_is_not_there_is_refused_with_the_way_out(log, windows):
         from_log.prove_earned(log, 256 + 99, None, first + 1)
     with pytest.raises(Unknown, match="covers second"):
         from_log.prove_earned(log, windows[0].earned[0][0], first, first + 2)
+    for prove in (from_log.prove_earned, inner_proofs.prove_position):
+        with pytest.raises(Malformed, match="exchange them"):
+            prove(log, 1, first + 2, first + 1)
     with pytest.raises(Unknown, match="no span of windows"):
         from_log.prove_earned(log, windows[0].earned[0][0], first + 1, first + 1)
 
