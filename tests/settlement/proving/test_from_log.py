@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from fare_chain import inner_proofs
+from fare_chain.cleared_records import Balance, write_balance
 from fare_chain.errors import Malformed, Unknown
+from fare_chain.hashing import leaf_hash
 from fare_chain.inner_proofs import read_proof_file
 from settlement.core.inner_paths import journey_leaf
 from settlement.proving import from_log
@@ -116,3 +118,14 @@ def test_the_journeys_are_all_different(windows):
 
 def _plain(value):
     return value.tobytes() if isinstance(value, np.void) else int(value)
+
+
+def test_what_a_statement_reveals_to_a_computer_is_known(log, windows):
+    """A known limit (decision 15): the first hash of the path is the next operator's balance, to whoever tries amounts."""
+    last = windows[-1]
+    (own, _fen), (neighbour, hidden_fen) = last.earned[:2]
+    text = from_log.prove_earned(log, own, None, last.window.second + 1)
+    extra = read_proof_file(text).extra
+    assert write_balance(Balance(neighbour, hidden_fen)) not in extra
+    guessed = [fen for fen in range(5_000) if leaf_hash(write_balance(Balance(neighbour, fen))) in extra]
+    assert guessed == [hidden_fen], "salted leaves would end this: then change the decision and docs/formats/proofs.md"
