@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from city_adapters.commands import CitiesFolder
+from fare_chain.identifiers import SCHEME
 
 Log = Annotated[str, typer.Argument(help="An exported folder with its bodies, or the address of a house that gives them to you")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The .tlog-proof file to write")]
@@ -85,7 +86,7 @@ def prove_statement(
 def _members(cities: Path | None) -> Mapping[str, int]:
     from city_adapters.catalogue import load_catalogue
 
-    return load_catalogue(cities).member_numbers
+    return {"scheme": SCHEME, **{city.slug: city.number for city in load_catalogue(cities).cities}}
 
 
 def _write(output: Path, text: str) -> None:

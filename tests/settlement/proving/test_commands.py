@@ -62,6 +62,8 @@ def test_statements_are_proved_and_told(run, exported_log, windows):
     assert (told["opening_second"], told["closing_fen"]) == (None, dict(windows[-1].window.positions)[2])
     assert run("statement", str(exported_log), "--for", "2")[1]["closing_fen"] == told["closing_fen"]
     assert run("statement", str(exported_log), "--for", "1.1")[1]["closing_fen"] == dict(windows[-1].earned)[257]
+    for named, numbered in (("hangzhou", "2"), ("shanghai.1", "1.1"), ("scheme", "0")):
+        assert run("statement", str(exported_log), "--for", named)[1] == run("statement", str(exported_log), "--for", numbered)[1]
     _said, told = run("window", str(exported_log), "--second", begin)
     assert told["kind"] == "window"
 
