@@ -23,7 +23,7 @@ def second():
     for number, riders in enumerate((1, 0, 2, 1)):
         taps = []
         for rider in range(riders):
-            medium, at_us = 10 * number + rider + 1, NOON_US - 30 * MINUTE_US + rider
+            medium, at_us = 10 * number + rider + 1, NOON_US - 30 * MINUTE_US + 10 * number + rider
             taps.append(small_tap(medium, TapKind.ENTRY, at_us, issuer=2))
             taps.append(small_tap(medium, TapKind.EXIT, at_us + 20 * MINUTE_US, station=2, issuer=2))
         run.tick(NOON_US + number * 250_000, taps)
