@@ -56,6 +56,9 @@ def house(
         Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
     ] = None,
     term: Annotated[Path | None, typer.Option(help="Take over with this term, signed by the cities")] = None,
+    anchor_every: Annotated[
+        float, typer.Option(help="Seconds between submissions to the policy's witnesses outside the quorum; 0: none", min=0)
+    ] = 10.0,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -79,6 +82,7 @@ def house(
         parent,
         policy,
         term,
+        anchor_every,
     )
     run_house(settings)
 

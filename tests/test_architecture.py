@@ -19,6 +19,7 @@ STOREYS = [
         "intake",
         "clear_windows",
         "finality",
+        "anchoring",
         "publishing",
         "terms",
     ),
