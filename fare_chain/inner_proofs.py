@@ -70,44 +70,59 @@ def prove_window(source: LogSource, second: int) -> str:
     return prove_inside(source, find_window(source, second)[0], b"")
 
 
-def prove_position(source: LogSource, member: int, from_second: int | None, to_second: int) -> str:
-    """A proof of a member's position before `from_second` (None: before the log began) and before `to_second`.
+def prove_position(source: LogSource, member: int, from_second: int | None, to_second: int | None) -> str:
+    """A proof of a member's position before `from_second` (None: the log began) and before `to_second` (None: the log ends).
 
     It needs entries alone, which everybody may read. Unknown where a window or the member is not there.
     """
-    index, window = find_window(source, to_second - 1)
+    check_span(from_second, to_second)
+    index, window = find_window(source, None if to_second is None else to_second - 1)
     if member not in dict(window.positions):
         raise Unknown(f"window {window.second} has no position of member {member}: name a city that is in it")
     opening = None
     if from_second is not None:
         begin, before = find_window(source, from_second - 1)
-        if begin == index:
+        if begin >= index:
             raise Unknown(no_span(before, from_second, to_second))
         data, proof = prove_entry(source, begin)
         opening = window_proofs.Opening(begin, proof.path, data)
     return prove_inside(source, index, window_proofs.write_position(member, opening))
 
 
-def no_span(window: WindowEntry, from_second: int, to_second: int) -> str:
+def check_span(from_second: int | None, to_second: int | None) -> None:
+    """Malformed where a statement would end before it begins."""
+    if from_second is not None and to_second is not None and from_second > to_second:
+        raise Malformed(f"the statement would begin at second {from_second} and end at {to_second}: exchange them")
+
+
+def no_span(window: WindowEntry, from_second: int, to_second: int | None) -> str:
     """Why a statement over these seconds has nothing to say."""
+    ends = "the log's end" if to_second is None else f"second {to_second}"
     return (
-        f"seconds {from_second} and {to_second} are no span of windows: the last before both is {window.second}; "
+        f"second {from_second} and {ends} are no span of windows: the last before both is {window.second}; "
         "give moments with a window between them"
     )
 
 
-def find_window(source: LogSource, second: int) -> tuple[int, WindowEntry]:
-    """The WINDOW entry that covers a second, with its index; Unknown where the log has none under its checkpoint."""
+def find_window(source: LogSource, second: int | None) -> tuple[int, WindowEntry]:
+    """The WINDOW entry that covers a second (None: the last), with its index; Unknown where the checkpoint covers none."""
     size = read_text(read_note(source.read("checkpoint").decode()).text).size
     for number in reversed(range(-(-size // TILE_WIDTH))):
         width = min(TILE_WIDTH, size - number * TILE_WIDTH)
-        for data in read_bundle(source.read(tile_path(None, number, width)), width):
+        for data in reversed(read_bundle(source.read(tile_path(None, number, width)), width)):
             entry = read_entry(data)
             if entry.kind is EntryKind.WINDOW:
                 window = read_window_entry(entry.payload)
-                if window.second <= second < window.second + window.seconds:
+                if second is None or window.second <= second < window.second + window.seconds:
                     return entry.index, window
-    raise Unknown(f"no window of this log covers second {second}: it is open, not final yet, or before the log's first")
+    raise Unknown(no_window(second))
+
+
+def no_window(second: int | None) -> str:
+    """Why there is no window to prove."""
+    if second is None:
+        return "this log has no window yet: ask again in a moment"
+    return f"no window of this log covers second {second}: it is open, not final yet, or before the log's first"
 
 
 def verify(text: str, open_checkpoint: Callable[[str], Checkpoint]) -> Proved:

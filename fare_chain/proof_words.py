@@ -10,7 +10,7 @@ from fare_chain.inner_proofs import Proved
 from fare_chain.window_proofs import ProvedJourney, ProvedLine, ProvedStatement
 
 KINDS = {1: "fares", 2: "commission", 3: "fees", 4: "what corrections give back", 7: "fares of its own riders"}
-_FUNDERS = {0: "nobody", 1: "the issuer", 2: "the host", 3: "a third party"}
+_FUNDERS = {1: "the issuer", 2: "the host", 3: "a third party"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,7 +89,8 @@ def _journey(shown: ProvedJourney) -> list[str]:
 
 def _fare(journey: Journey) -> list[str]:
     paid_fen = journey.nominal_fen - journey.discount_fen + journey.surcharge_fen
-    discount = f"discount {journey.discount_fen} fen paid by {_FUNDERS.get(journey.funder, journey.funder)}"
+    funder = f" (paid by {_FUNDERS.get(journey.funder, journey.funder)})" if journey.discount_fen else ""
+    discount = f"discount {journey.discount_fen} fen{funder}"
     return [
         f"fare {journey.fare_fen} fen, the rider pays {paid_fen} fen",
         f"  nominal {journey.nominal_fen} fen, {discount}, surcharge {journey.surcharge_fen} fen",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from city_adapters.commands import CitiesFolder
+from fare_chain.identifiers import SCHEME
 
 Log = Annotated[str, typer.Argument(help="An exported folder with its bodies, or the address of a house that gives them to you")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The .tlog-proof file to write")]
@@ -25,14 +26,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def prove_journey(
-    log: Log, journey_id: Annotated[str, typer.Argument(metavar="JOURNEY_ID", help="32 hex digits")], output: Output
+    log: Log,
+    output: Output,
+    journey_id: Annotated[
+        str | None, typer.Argument(metavar="JOURNEY_ID", help="32 hex digits; the first journey of the log without it")
+    ] = None,
 ) -> None:
     """Prove one cleared journey with its split; the log is cleared again until it is found."""
     from fare_chain.log_reader import open_log
     from settlement.proving import from_log
     from settlement.proving.asked import read_journey_id
 
-    _write(output, from_log.prove_journey(open_log(log), read_journey_id(journey_id)))
+    _write(output, from_log.prove_journey(open_log(log), None if journey_id is None else read_journey_id(journey_id)))
 
 
 def prove_line(
@@ -57,9 +62,12 @@ def prove_line(
 def prove_statement(
     log: Log,
     party: Annotated[str, typer.Option("--for", help="An operator as shanghai.2 (earned), or a member as shanghai (position)")],
-    end: Annotated[str, typer.Option("--to", help="Moment before which it ends, ISO 8601 with offset or a second since 1970")],
     output: Output,
-    begin: Annotated[str | None, typer.Option("--from", help="First moment; since the log began without it")] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="First moment, ISO 8601 with offset or a second since 1970"),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Moment before which it ends; the whole log without both")] = None,
     cities: CitiesFolder = None,
 ) -> None:
     """Prove opening, closing and difference of an operator's earnings or a member's position."""
@@ -71,7 +79,6 @@ def prove_statement(
 
     whose = read_party(party, partial(_members, cities))
     begins, ends = (None if moment is None else read_moment_us(moment) // 1_000_000 for moment in (begin, end))
-    assert ends is not None
     prove = inner_proofs.prove_position if whose.is_member else from_log.prove_earned
     _write(output, prove(open_log(log), whose.number, begins, ends))
 
@@ -79,7 +86,7 @@ def prove_statement(
 def _members(cities: Path | None) -> Mapping[str, int]:
     from city_adapters.catalogue import load_catalogue
 
-    return load_catalogue(cities).member_numbers
+    return {"scheme": SCHEME, **{city.slug: city.number for city in load_catalogue(cities).cities}}
 
 
 def _write(output: Path, text: str) -> None:

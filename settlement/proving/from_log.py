@@ -16,15 +16,15 @@ from settlement.core.inner_paths import ClearedWindow, Line, earned_inside, jour
 from settlement.core.replay import Closed, Rederiving
 
 
-def prove_journey(source: LogSource, journey_id: bytes) -> str:
-    """A proof of a cleared journey with its shares; Unknown where no window under the log's checkpoint has it."""
+def prove_journey(source: LogSource, journey_id: bytes | None) -> str:
+    """A proof of a cleared journey with its shares (None: the log's first); Unknown where no window of the log has it."""
     for cleared in cleared_windows(source):
-        inside = journey_inside(cleared, journey_id)
+        wanted = _first_journey(cleared) if journey_id is None else journey_id
+        inside = None if wanted is None else journey_inside(cleared, wanted)
         if inside is not None:
             return inner_proofs.prove_inside(source, cleared.index, inside)
-    raise Unknown(
-        f"no window of this log has cleared journey {journey_id.hex()}: correct its id, or wait until its window is there"
-    )
+    which = "any journey" if journey_id is None else f"journey {journey_id.hex()}"
+    raise Unknown(f"no window of this log has cleared {which}: correct its id, or wait until its window is there")
 
 
 def prove_line(source: LogSource, second: int, line: Line) -> str:
@@ -36,24 +36,26 @@ def prove_line(source: LogSource, second: int, line: Line) -> str:
     return inner_proofs.prove_inside(source, cleared.index, inside)
 
 
-def prove_earned(source: LogSource, beneficiary: int, from_second: int | None, to_second: int) -> str:
-    """A proof of what a beneficiary had earned before `from_second` (None: before the log began) and before `to_second`.
+def prove_earned(source: LogSource, beneficiary: int, from_second: int | None, to_second: int | None) -> str:
+    """A proof of what a beneficiary had earned before `from_second` (None: the log began) and `to_second` (None: the log ends).
 
     Unknown where a window is not there, or where the beneficiary has no balance that could be shown.
     """
+    inner_proofs.check_span(from_second, to_second)
     opening, closing = None, None
     for cleared in cleared_windows(source):
         if from_second is not None and _covers(cleared, from_second - 1):
             opening = cleared
-        if _covers(cleared, to_second - 1):
+        if to_second is None or _covers(cleared, to_second - 1):
             closing = cleared
+        elif closing is not None:
             break
     if closing is None:
-        raise Unknown(no_window(to_second - 1))
+        raise Unknown(inner_proofs.no_window(None if to_second is None else to_second - 1))
     if from_second is None:
         return inner_proofs.prove_inside(source, closing.index, earned_inside(closing, None, beneficiary))
     if opening is None:
-        raise Unknown(no_window(from_second - 1))
+        raise Unknown(inner_proofs.no_window(from_second - 1))
     if opening.index == closing.index:
         raise Unknown(inner_proofs.no_span(opening.window, from_second, to_second))
     data, proof = inner_proofs.prove_entry(source, opening.index)
@@ -91,17 +93,16 @@ def nothing_owed(line: Line, second: int) -> str:
     return f"{line.debtor} owes {creditor} no {what} in second {second}: name another second, kind or pair"
 
 
-def no_window(second: int) -> str:
-    """Why there is no window to prove."""
-    return f"no window of this log covers second {second}: it is open, not final yet, or before the log's first"
-
-
 def _window_over(source: LogSource, second: int) -> ClearedWindow:
     for cleared in cleared_windows(source):
         if _covers(cleared, second):
             return cleared
-    raise Unknown(no_window(second))
+    raise Unknown(inner_proofs.no_window(second))
 
 
 def _covers(cleared: ClearedWindow, second: int) -> bool:
     return cleared.window.second <= second < cleared.window.second + cleared.window.seconds
+
+
+def _first_journey(cleared: ClearedWindow) -> bytes | None:
+    return next((bytes(tick.journeys["journey_id"][0].tobytes()) for tick in cleared.ticks if len(tick.journeys)), None)

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fare_chain.checkpoint import read_text
 from fare_chain.errors import Unknown
-from fare_chain.inner_proofs import checked, no_span, shortened, tap_inside
+from fare_chain.inner_proofs import check_span, checked, no_span, shortened, tap_inside
 from fare_chain.note import read_note
 from fare_chain.proofs import ProofFile
 from fare_chain.window_proofs import Opening, write_position
@@ -57,6 +57,7 @@ class StoredProver:
 
     async def statement(self, party: Party, from_second: int | None, to_second: int) -> str:
         """A proof of a member's position, or of what a beneficiary had earned, before two seconds; None: since the log began."""
+        check_span(from_second, to_second)
         closing = await self._with_books(to_second - 1, party)
         opening = None
         if from_second is not None:

@@ -103,7 +103,7 @@ def test_every_journey_sum_and_balance_is_proved_as_the_log_proves_it(asked):
 def test_statements_are_those_of_the_log_wherever_they_open_and_close(asked):
     async def story(scene):
         first, *_others, last = scene.windows
-        spans = [(None, first), (None, last), (first, scene.windows[3]), (first, last), (scene.windows[3], last)]
+        spans = [*((None, window) for window in scene.windows), (first, scene.windows[3]), (scene.windows[3], last)]
         for begin, end in spans:
             from_second = None if begin is None else begin.window.second + 1
             to_second = end.window.second + 1

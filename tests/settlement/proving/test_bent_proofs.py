@@ -7,17 +7,28 @@ import pytest
 from fare_chain import inner_proofs
 from fare_chain.checkpoint import Checkpoint, read_checkpoint, read_text
 from fare_chain.errors import FareChainError, Malformed, Untrusted
+from fare_chain.events import EntryKind, WindowEntry
 from fare_chain.hashing import sha256
 from fare_chain.inner_proofs import read_proof_file
 from fare_chain.keys import KeyUse
-from fare_chain.ledger import FRAME_BYTES
-from fare_chain.note import NoteVerifier, read_note
+from fare_chain.ledger import FRAME_BYTES, Entry
+from fare_chain.note import NoteVerifier, cosign, read_note
 from fare_chain.policy import Policy, PolicyKey
 from fare_chain.proofs import ProofFile
-from fare_chain.window_proofs import Cut
+from fare_chain.window_proofs import (
+    Books,
+    Cut,
+    DeltaLeaf,
+    Opening,
+    Place,
+    write_earned,
+    write_journey,
+    write_position,
+)
+from settlement.core.inner_paths import books_inside, line_inside
 from settlement.proving import from_log
 from simulators.small_house import LOG_VERIFIER, ORIGIN, small_key
-from tests.settlement.proving.proofs_of_a_log import by_log, journey_ids, opened
+from tests.settlement.proving.proofs_of_a_log import by_log, journey_ids, line_of, opened
 
 KINDS = ["journey", "line", "statement", "statement-since-the-log-began", "position", "position-since-the-log-began"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -166,9 +177,6 @@ def test_parts_of_two_journeys_do_not_make_one(log, windows):
 
 
 def test_no_tick_of_a_line_is_counted_twice(log, windows):
-    from settlement.core.inner_paths import line_inside
-    from tests.settlement.proving.proofs_of_a_log import line_of
-
     window = next(window for window in windows if sum(len(tick.sums) > 0 for tick in window.ticks))
     line = line_of(next(tick.sums[0] for tick in window.ticks if len(tick.sums)))
     inner = line_inside(window, line)
@@ -194,9 +202,6 @@ def test_a_reader_with_another_policy_believes_nothing(proofs, kind):
 
 
 def test_a_statement_that_runs_backwards_or_changes_its_operator_is_refused(log, windows):
-    from fare_chain.window_proofs import Opening, write_earned, write_position
-    from settlement.core.inner_paths import books_inside
-
     busy = [window for window in windows if window.window.journeys]
     early, late = busy[0], busy[-1]
     first, second = early.earned[0][0], early.earned[1][0]
@@ -222,3 +227,24 @@ def test_a_statement_that_runs_backwards_or_changes_its_operator_is_refused(log,
         opened(proof_at(late, write_position(1, Opening(20, batch[1].path, batch[0]))))
     with pytest.raises(Untrusted, match="no position of member 9"):
         opened(proof_at(late, write_position(9, None)))
+
+
+def test_a_busy_journey_takes_at_most_5_kb_and_a_statement_at_most_7():
+    """Of a tick with 8,192 records, with six shares, among 64 operators, in a log of 2^40 entries with nine cosignatures."""
+    window = WindowEntry(10**9, 1, 0, 9, 0, 0, 0, 0, bytes(32), bytes(32), bytes(32), tuple((city, 0) for city in range(10)))
+    entry = Entry(EntryKind.WINDOW, 2**39, 10**15, bytes(32), window.to_bytes()).to_bytes()
+    checkpoint = Checkpoint("fare-chain.example/clearing", 2**40, bytes(32))
+    note = checkpoint.sign(small_key(0, KeyUse.LOG))
+    for city in range(9):
+        name = f"shanghai-{city}.fare-chain.example/clearing"
+        note += cosign(checkpoint.to_text(), name, small_key(city, KeyUse.CLEARING), 9).to_text()
+
+    def file_bytes(inner):
+        return len(ProofFile(2**39, (bytes(32),) * 40, note, entry + inner).to_text().encode())
+
+    in_tick, in_second, in_books = (Place(0, 2**height, (bytes(32),) * height) for height in (13, 2, 6))
+    journey = file_bytes(write_journey(DeltaLeaf(bytes(32), in_second, in_tick, bytes(129 + 6 * 16))))
+    books = Books(bytes(32), bytes(32), in_books, bytes(16))
+    statement = file_bytes(write_earned(books, (Opening(2**38, (bytes(32),) * 40, entry), books)))
+    assert journey <= 5 * 1024, journey
+    assert statement <= 7 * 1024, statement

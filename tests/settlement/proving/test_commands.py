@@ -41,6 +41,7 @@ def test_a_journey_is_proved_and_told(run, exported_log, windows):
     assert f"fare {record['fare_fen']} fen" in said
     assert "not shown to be final" in said
     assert (told["kind"], told["journey"]["host"], told["final"]) == ("journey", int(record["host"]), False)
+    assert run("journey", str(exported_log))[1]["second"] == windows[0].window.second
     assert sum(share["fen"] for share in told["shares"]) == told["journey"]["fare_fen"]
 
 
@@ -59,6 +60,10 @@ def test_statements_are_proved_and_told(run, exported_log, windows):
     assert told["difference_fen"] == dict(windows[-1].earned)[257] - dict(windows[0].earned)[257]
     _said, told = run("statement", str(exported_log), "--for", "2", "--to", end)
     assert (told["opening_second"], told["closing_fen"]) == (None, dict(windows[-1].window.positions)[2])
+    assert run("statement", str(exported_log), "--for", "2")[1]["closing_fen"] == told["closing_fen"]
+    assert run("statement", str(exported_log), "--for", "1.1")[1]["closing_fen"] == dict(windows[-1].earned)[257]
+    for named, numbered in (("hangzhou", "2"), ("shanghai.1", "1.1"), ("scheme", "0")):
+        assert run("statement", str(exported_log), "--for", named)[1] == run("statement", str(exported_log), "--for", numbered)[1]
     _said, told = run("window", str(exported_log), "--second", begin)
     assert told["kind"] == "window"
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from fare_chain import inner_proofs
-from fare_chain.errors import Unknown
+from fare_chain.cleared_records import Balance, write_balance
+from fare_chain.errors import Malformed, Unknown
+from fare_chain.hashing import leaf_hash
 from fare_chain.inner_proofs import read_proof_file
 from settlement.core.inner_paths import journey_leaf
 from settlement.proving import from_log
@@ -77,6 +79,9 @@ def test_a_balance_that_is_not_there_is_refused_with_the_way_out(log, windows):
         from_log.prove_earned(log, 256 + 99, None, first + 1)
     with pytest.raises(Unknown, match="covers second"):
         from_log.prove_earned(log, windows[0].earned[0][0], first, first + 2)
+    for prove in (from_log.prove_earned, inner_proofs.prove_position):
+        with pytest.raises(Malformed, match="exchange them"):
+            prove(log, 1, first + 2, first + 1)
     with pytest.raises(Unknown, match="no span of windows"):
         from_log.prove_earned(log, windows[0].earned[0][0], first + 1, first + 1)
 
@@ -113,3 +118,14 @@ def test_the_journeys_are_all_different(windows):
 
 def _plain(value):
     return value.tobytes() if isinstance(value, np.void) else int(value)
+
+
+def test_what_a_statement_reveals_to_a_computer_is_known(log, windows):
+    """A known limit (decision 15): the first hash of the path is the next operator's balance, to whoever tries amounts."""
+    last = windows[-1]
+    (own, _fen), (neighbour, hidden_fen) = last.earned[:2]
+    text = from_log.prove_earned(log, own, None, last.window.second + 1)
+    extra = read_proof_file(text).extra
+    assert write_balance(Balance(neighbour, hidden_fen)) not in extra
+    guessed = [fen for fen in range(5_000) if leaf_hash(write_balance(Balance(neighbour, fen))) in extra]
+    assert guessed == [hidden_fen], "salted leaves would end this: then change the decision and docs/formats/proofs.md"
