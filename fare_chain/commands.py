@@ -189,6 +189,7 @@ def verify_proof(
     from fare_chain.log_reader import read_text
     from fare_chain.note import read_vkey
     from fare_chain.policy import read_policy
+    from fare_chain.proof_words import in_words, to_json
 
     if (policy_file is None) == (not vkey):
         raise Malformed("name whose signatures count: either --policy FILE or --vkey KEY")
@@ -203,8 +204,11 @@ def verify_proof(
     except FareChainError as failure:
         print(json.dumps({"verified": False, "why": str(failure)}) if as_json else f"NOT VERIFIED\n  {failure}")
         raise typer.Exit(1) from failure
-    said = inner_proofs.in_words(proved)
-    print(json.dumps({"verified": True, "proves": said}) if as_json else "\n  ".join(["verified", *said]))
+    is_final = policy_file is not None and trusted.quorum != "none"
+    finality = "final: the policy's quorum has cosigned the checkpoint"
+    said = [*in_words(proved), finality if is_final else "not shown to be final: the log alone was asked for its signature"]
+    told = {"verified": True, "final": is_final, **to_json(proved), "proves": said}
+    print(json.dumps(told) if as_json else "\n  ".join(["verified", *said]))
 
 
 def verify_evidence(

@@ -13,6 +13,7 @@ from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
 from settlement.import_taps import commands as import_taps
+from settlement.proving import commands as proving
 from settlement.terms import commands as terms
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
+    proving.add_to(app)
     terms.add_to(app)
 
 

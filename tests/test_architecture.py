@@ -23,7 +23,7 @@ STOREYS = [
         "publishing",
         "terms",
     ),
-    *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "import_taps", "web", "house"),
+    *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "proving", "import_taps", "web", "house"),
     "commands",
 ]
 """Inside settlement a room sees those before it."""
