@@ -54,6 +54,9 @@ def house(
         Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
     ] = None,
     term: Annotated[Path | None, typer.Option(help="Take over with this term, signed by the cities")] = None,
+    codes_days: Annotated[
+        int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
+    ] = 90,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -77,6 +80,7 @@ def house(
         parent,
         policy,
         term,
+        codes_days,
     )
     run_house(settings)
 

@@ -36,6 +36,7 @@ from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
+from settlement.retention import SCHEME_CODES_DAYS, Retention
 from settlement.sequencer import Control, Sequencer, ticks
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
@@ -73,6 +74,7 @@ class Settings:
     parent: int | None = None
     policy: Path | None = None
     term: Path | None = None
+    codes_days: int = SCHEME_CODES_DAYS
 
 
 def clock_us() -> int:
@@ -107,6 +109,7 @@ class House:
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
         self.running = Running()
+        self.retention: Retention
         self.stopping = asyncio.Event()
         self.failures = 0
 
@@ -174,6 +177,8 @@ class House:
         if finality is not None:
             await finality.restore()
         intake = Intake(engine, sequencer, ring)
+        self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
+        await self.retention.restore()
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:
@@ -182,6 +187,7 @@ class House:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
             tasks.create_task(self._clear(parts.clearing, committed))
+            tasks.create_task(self.retention.work(self.stopping))
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):
