@@ -12,6 +12,7 @@ import typer
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
+from settlement.erasing import commands as erasing
 from settlement.import_taps import commands as import_taps
 from settlement.terms import commands as terms
 
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
+    erasing.add_to(app)
     terms.add_to(app)
 
 

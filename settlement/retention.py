@@ -21,7 +21,7 @@ MOST_CODES_DAYS = 3_650
 SLICE = 500
 """Batches whose codes go in one transaction: clearing never waits for long."""
 LOOK_EVERY_S = 600.0
-PENDING_EVERY_S = 2.0
+PENDING_EVERY_S = 1.0
 """How long the house waits before it looks again whether a RETENTION entry has become final."""
 
 log = structlog.get_logger("retention")
@@ -73,14 +73,14 @@ class Retention:
         return False
 
     async def work(self, stopping: asyncio.Event) -> None:
-        """Look every ten minutes until told to stop."""
+        """Look every ten minutes until told to stop; first once the ledger's time has left the moment of the last house's death."""
+        pause_s = PENDING_EVERY_S
         while not stopping.is_set():
-            waits = await self.run()
             try:
-                async with asyncio.timeout(PENDING_EVERY_S if waits else LOOK_EVERY_S):
+                async with asyncio.timeout(pause_s):
                     await stopping.wait()
             except TimeoutError:
-                continue
+                pause_s = PENDING_EVERY_S if await self.run() else LOOK_EVERY_S
 
     async def _say(self) -> None:
         """Put a RETENTION entry on the ledger where codes are due that it does not let go yet."""
@@ -96,7 +96,7 @@ class Retention:
         try:
             if was or await self._are_all_held(due):
                 told = RetentionEntry(self.codes_days, 0, due, 0, 0, ZERO_HASH)
-                self._take(await self.sequencer.append_control(EntryKind.RETENTION, told.to_bytes()), told)
+                self._take(await self.sequencer.record(EntryKind.RETENTION, told.to_bytes()), told)
                 log.info("codes may go", entry=self.said_at, codes_from=due, days=self.codes_days)
         finally:
             self.intake.needs_codes = was or self.said_at is not None

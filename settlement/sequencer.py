@@ -35,6 +35,8 @@ MOST_RECENT_BYTES = 64 << 20
 """How much of what was just committed stays in memory for the mirrors; who is further behind reads from the database."""
 MOST_STAGED_BYTES = 256 << 20
 """What may wait for a tick: beyond it a city is told to come back, and keeps its spool."""
+MOST_AWAITED = 4096
+"""How many entries of the house's own may be waited for at a time: beyond it whoever asks is told to come back."""
 
 
 @dataclass(slots=True)
@@ -47,13 +49,12 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An entry of the house's own, and the table that a TARIFF entry names."""
+    """An entry of the house's own, the table that a TARIFF entry names, and who waits for its index."""
 
     kind: EntryKind
     payload: bytes
     table: bytes = b""
-    index: asyncio.Future[int] | None = field(default=None, compare=False)
-    """Told, once it is durable, where it stands."""
+    recorded: asyncio.Future[int] | None = None
 
 
 @dataclass(slots=True)
@@ -90,14 +91,13 @@ class Sequencer:
         self.clock = clock
         self.last_us = head.head.recorded_us
         self.in_flight: dict[tuple[int, int], Staged] = {}
+        self.awaited: set[asyncio.Future[int]] = set()
         self.moved = asyncio.Condition()
         self.recent: deque[tuple[int, FeedTick]] = deque()
         """The last ticks with the size before each: what followers ask for is mostly here."""
         self.recent_bytes = 0
         self.appended = asyncio.Condition()
         self.abandoned = False
-        self.appending: Sequence[Control] = ()
-        """The house's own entries of the tick that is being committed, or was last."""
 
     def tail(self, city: int) -> CityTail:
         """The end of a city's chain with everything that is staged."""
@@ -121,16 +121,23 @@ class Sequencer:
 
     def stage_control(self, control: Control) -> None:
         """Let an entry of the house's own wait for the next tick; Malformed where it says what this version cannot do."""
+        if self.abandoned:
+            raise Overloaded("the clearing house restarts: ask again in a moment, nothing was written")
         check_buildable(control.kind, control.payload)
         self.staging.control.append(control)
 
-    async def append_control(self, kind: EntryKind, payload: bytes) -> int:
-        """Stage an entry and wait until it is durable: where it stands. Overloaded where this sequencer ends before that."""
-        if self.abandoned:
-            raise Overloaded("the clearing house restarts: ask again in a moment, nothing was written")
-        index = asyncio.get_running_loop().create_future()
-        self.stage_control(Control(kind, payload, index=index))
-        return await asyncio.shield(index)
+    async def record(self, kind: EntryKind, payload: bytes) -> int:
+        """Let an entry of the house's own wait for the next tick; its index once it is durable.
+
+        Dead before that commit: nobody was told. Dead after: it stands, and whoever asked asks again.
+        """
+        if len(self.awaited) >= MOST_AWAITED:
+            raise Overloaded(f"{MOST_AWAITED} entries wait for the ledger already: try again in a moment")
+        recorded: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.awaited.add(recorded)
+        recorded.add_done_callback(self.awaited.discard)
+        self.stage_control(Control(kind, payload, recorded=recorded))
+        return await recorded
 
     def abandon(self) -> None:
         """Tell everybody who waits for a receipt to send again: this sequencer appends no more."""
@@ -139,16 +146,15 @@ class Sequencer:
             if not staged.receipt.done():
                 staged.receipt.set_exception(Overloaded("the clearing house restarts: keep the batch and send it again"))
                 staged.receipt.exception()
-        for index in [item.index for item in (*self.staging.control, *self.appending) if item.index is not None]:
-            if not index.done():
-                index.set_exception(Overloaded("the clearing house restarts: ask again, it may or may not have been done"))
-                index.exception()
+        for recorded in list(self.awaited):
+            if not recorded.done():
+                recorded.set_exception(Overloaded("the clearing house restarts: ask again in a moment"))
+                recorded.exception()
 
     async def tick(self) -> CommittedTick:
         """Append what is staged and answer for it; with nothing staged, say how far time has come."""
         recorded_us = max(self.last_us + 1, self.clock())
         batches, control = self.staging.batches, self.staging.control
-        self.appending = control
         self.staging.batches, self.staging.control, self.staging.waiting_bytes = [], [], 0
         if not batches and not control:
             self.last_us = recorded_us
@@ -171,8 +177,10 @@ class Sequencer:
             await store.append_tick(connection, before=before, after=after, rows=_rows(entries, batches), tiles=tiles)
         self.head, self.right_edge, self.last_us = after, right_edge, recorded_us
         self._answer(before, leaves, entries, batches)
+        for index, item in enumerate(control, start=before.head.size + len(batches)):
+            if item.recorded is not None and not item.recorded.done():
+                item.recorded.set_result(index)
         await self._remember(before.head.size, FeedTick(note, _given(entries, batches, control)))
-        self._answer_controls(before.head.size + len(batches), control)
         verified = [
             VerifiedEntry(read_entry(data), body=staged.batch.body) for data, staged in zip(entries, batches, strict=False)
         ] + [_verified(data, item) for data, item in zip(entries[len(batches) :], control, strict=True)]
@@ -223,11 +231,6 @@ class Sequencer:
             if not staged.receipt.done():
                 staged.receipt.set_result(ProofFile(index, tuple(path), note, entries[at]).to_text())
             self.in_flight.pop((staged.batch.header.city, staged.batch.header.city_seq), None)
-
-    def _answer_controls(self, begin: int, control: Sequence[Control]) -> None:
-        for index, item in enumerate(control, begin):
-            if item.index is not None and not item.index.done():
-                item.index.set_result(index)
 
     def forget_codes(self, below: int, erased: Mapping[int, Collection[int]]) -> None:
         """Let what is remembered for followers lose the codes of batches below an entry, and of these taps by entry."""

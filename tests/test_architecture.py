@@ -20,7 +20,7 @@ STOREYS = [
         "clear_windows",
         "finality",
         "retention",
-        "erasures",
+        "erasing",
         "publishing",
         "terms",
     ),

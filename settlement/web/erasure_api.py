@@ -7,7 +7,7 @@ from starlette.routing import Route
 from fare_chain.batch import MOST_TAPS
 from fare_chain.errors import Malformed
 from fare_chain.governance import read_erasure_entry
-from settlement.erasures import erase
+from settlement.erasing.erasures import erase
 from settlement.web.access import reader_of
 from settlement.web.answers import Json
 from settlement.web.parts import parts_of

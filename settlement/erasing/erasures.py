@@ -27,7 +27,7 @@ async def erase(engine: AsyncEngine, sequencer: Sequencer, told: ErasureEntry, *
             for index, known in await store.read_erasures(connection, of_index=told.index)
             if known.level is told.level and {*told.taps} <= {*known.taps}
         ]
-    index = standing[0][0] if standing else await sequencer.append_control(EntryKind.ERASURE, told.to_bytes())
+    index = standing[0][0] if standing else await sequencer.record(EntryKind.ERASURE, told.to_bytes())
     async with engine.begin() as connection:
         went = await store.withhold_codes(connection, told)
     sequencer.forget_codes(0, {told.index: told.taps})
