@@ -83,6 +83,7 @@ DOORS = {
         "spool",
         "spool_files",
         "journal",
+        "pseudonyms",
         "refused",
         "city_files",
         "catalogue",
