@@ -85,16 +85,16 @@ class KeptCodes:
 
         Before the first RETENTION entry only a reader who sees all codes asks: the ledger has not said yet what it keeps.
         """
-        remedy = "if they were let go just now, read a newer checkpoint; else who serves the log has lost them"
+        rule = (
+            "no RETENTION entry lets it go" if self.codes_days is None else f"retention keeps them from entry {self.codes_from} on"
+        )
+        remedy = "if that was let go just now, read a newer checkpoint; else who serves the log has lost it"
         if self.last_gone >= self.codes_from and (self.codes_days is not None or self.sees_all):
-            return self.last_gone, f"its rider codes are gone, but retention keeps them from entry {self.codes_from} on: {remedy}"
+            return self.last_gone, f"its rider codes are gone, but {rule}: {remedy}"
         for index, taps in self._bare.items():
             left = sorted({*taps} - {*self.erased.get(index, ())})
             if left:
-                return index, (
-                    f"the rider code of tap {left[0]} is gone, no ERASURE entry names it, and retention keeps codes from entry "
-                    f"{self.codes_from} on: {remedy}"
-                )
+                return index, f"the rider code of tap {left[0]} is gone, no ERASURE entry names it, and {rule}: {remedy}"
         return None
 
     def to_json(self) -> dict[str, Any]:

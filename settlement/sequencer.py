@@ -236,7 +236,9 @@ class Sequencer:
         """Let what is remembered for followers lose the codes of batches below an entry, and of these taps by entry."""
         for at, (size, tick) in enumerate(self.recent):
             if size < below or any(size <= index < size + len(tick.entries) for index in erased):
-                self.recent[at] = size, FeedTick(tick.note, without_codes(tick.entries, size, below, erased))
+                left = FeedTick(tick.note, without_codes(tick.entries, size, below, erased))
+                self.recent[at] = size, left
+                self.recent_bytes += left.bytes() - tick.bytes()
 
 
 def check_buildable(kind: EntryKind, payload: bytes) -> None:

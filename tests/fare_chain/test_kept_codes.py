@@ -98,6 +98,7 @@ def test_who_sees_all_codes_asks_for_each_from_the_first_entry_on():
     assert kept.erased_taps == 3, "a tap that is named twice is erased once"
     kept.find(20, (), file=False)
     assert kept.broken()[0] == 20
+    assert "gone, but no RETENTION entry lets it go" in kept.broken()[1]
 
 
 def test_who_sees_some_takes_a_code_of_0_bytes_as_withheld():

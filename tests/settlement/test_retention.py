@@ -217,6 +217,7 @@ def test_what_is_remembered_for_mirrors_loses_its_codes_too(told):
         await days_later(house)
         await carried_out(house, retention_of(house))
         assert sum(bool(entry.codes) for _size, tick in house.sequencer.recent for entry in tick.entries) == 1
+        assert house.sequencer.recent_bytes == sum(tick.bytes() for _size, tick in house.sequencer.recent)
 
     told(story)
 
