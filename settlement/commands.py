@@ -56,6 +56,9 @@ def house(
         Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
     ] = None,
     term: Annotated[Path | None, typer.Option(help="Take over with this term, signed by the cities")] = None,
+    anchor_every: Annotated[
+        float, typer.Option(help="Seconds between submissions to the policy's witnesses outside the quorum; 0: none", min=0)
+    ] = 10.0,
     codes_days: Annotated[
         int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
     ] = 90,
@@ -82,6 +85,7 @@ def house(
         parent,
         policy,
         term,
+        anchor_every,
         codes_days,
     )
     run_house(settings)

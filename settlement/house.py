@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx2
 import structlog
 import uvicorn
 import uvloop
@@ -30,6 +31,7 @@ from fare_chain.log_reader import read_text
 from fare_chain.ml_dsa import MlDsaKey
 from fare_chain.note import NoteVerifier
 from fare_chain.policy import read_policy
+from settlement.anchoring import ANCHOR_EVERY_S, Anchoring
 from settlement.clear_windows import ClearWindows, LawBroken
 from settlement.finality import Finality
 from settlement.intake import Intake
@@ -74,6 +76,7 @@ class Settings:
     parent: int | None = None
     policy: Path | None = None
     term: Path | None = None
+    anchor_every_s: float = ANCHOR_EVERY_S
     codes_days: int = SCHEME_CODES_DAYS
 
 
@@ -184,10 +187,16 @@ class House:
     async def _work(self, parts: Parts) -> None:
         """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
-        async with asyncio.TaskGroup() as tasks:
+        async with httpx2.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
-            tasks.create_task(self._clear(parts.clearing, committed))
-            tasks.create_task(self.retention.work(self.stopping))
+            clearing = tasks.create_task(self._clear(parts.clearing, committed))
+            if parts.finality is not None and self.settings.anchor_every_s:
+                anchoring = Anchoring(parts.engine, parts.finality, client, self.settings.anchor_every_s)
+                submitting = tasks.create_task(anchoring.run())
+                clearing.add_done_callback(lambda _task: submitting.cancel())
+            retaining = tasks.create_task(self.retention.work())
+            # Once nothing is sequenced any more, an entry that it waits for will not come; where it is cut off, a start goes on.
+            clearing.add_done_callback(lambda _task: retaining.cancel())
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):

@@ -72,15 +72,12 @@ class Retention:
         await self._drop()
         return False
 
-    async def work(self, stopping: asyncio.Event) -> None:
-        """Look every ten minutes until told to stop; first once the ledger's time has left the moment of the last house's death."""
+    async def work(self) -> None:
+        """Look every ten minutes until cancelled; first once the ledger's time has left the moment of the last house's death."""
         pause_s = PENDING_EVERY_S
-        while not stopping.is_set():
-            try:
-                async with asyncio.timeout(pause_s):
-                    await stopping.wait()
-            except TimeoutError:
-                pause_s = PENDING_EVERY_S if await self.run() else LOOK_EVERY_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = PENDING_EVERY_S if await self.run() else LOOK_EVERY_S
 
     async def _say(self) -> None:
         """Put a RETENTION entry on the ledger where codes are due that it does not let go yet."""

@@ -82,7 +82,7 @@ class _Steps:
         """Clear a tick once more, a step at a time, as `clearing.clear` does where every ride can be paid."""
         rules = before.rules.including(tick.tables)
         self._start()
-        pairing = pair(before.waiting, before.due, tick.taps, rules, tick.recorded_us)
+        pairing = pair(before.waiting, before.due, before.counted, tick.taps, rules, tick.recorded_us)
         self._took("pair")
         rides, between = identify(pairing.ridden, pairing.between)
         self._took("journey-ids")

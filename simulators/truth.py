@@ -22,7 +22,7 @@ Row = tuple[int | bytes, ...]
 
 _UNKNOWN_STATION, _UNKNOWN_ISSUER, _FROM_FUTURE, _REPEATED, _NO_FARE, _KIND_NOT_CLEARED, _NO_AGREEMENT = range(1, 8)
 _FARE, _COMMISSION, _FEE, _LOCAL_FARE = 1, 2, 3, 7
-_RULE_REVISION = 3
+_RULE_REVISION = 4
 _DAY_US = 86_400_000_000
 
 
@@ -40,12 +40,16 @@ class Told:
 
 @dataclass
 class Truth:
-    """Everything that clearing remembers: tables, waiting taps, border sides, positions, earnings, and the open second's sums."""
+    """Everything that clearing remembers: tables, waiting taps, border sides, positions, earnings, and the open second's sums.
+
+    `counted` names every tap that was taken by host, gate and gate_seq.
+    """
 
     state_root: bytes = bytes(32)
     cities: dict[int, tuple[CityTable, bytes]] = field(default_factory=dict)
     agreements: dict[int, tuple[AgreementTable, bytes]] = field(default_factory=dict)
     waiting: list[Tap] = field(default_factory=list)
+    counted: set[tuple[int, int, int]] = field(default_factory=set)
     sides: list[Side] = field(default_factory=list)
     positions: Counter[int] = field(default_factory=Counter)
     earned: Counter[int] = field(default_factory=Counter)
@@ -96,14 +100,14 @@ class Truth:
         return self.state_root
 
     def _take_in(self, taps: list[Tap], recorded_us: int, told: Told) -> None:
-        """Let taps wait that make sense and are not there yet."""
-        seen = set(self.waiting)
-        for tap in taps:
-            reason = self._reason(tap, recorded_us) or (_REPEATED if tap in seen else 0)
+        """Let taps wait that make sense and whose gate has not told them before."""
+        for tap in sorted(taps, key=Tap.to_bytes):
+            name = (tap.host, tap.gate, tap.gate_seq)
+            reason = self._reason(tap, recorded_us) or (_REPEATED if name in self.counted else 0)
             if reason:
                 told.exceptions.append(_exception(tap, reason))
             else:
-                seen.add(tap)
+                self.counted.add(name)
                 self.waiting.append(tap)
 
     def _reason(self, tap: Tap, recorded_us: int) -> int:

@@ -19,7 +19,7 @@ from simulators.bench_house import VERIFIER, BenchHouse, open_database, open_hou
 from simulators.ceilings import IN_THE_DATABASE
 from simulators.durability import running_settings, wal_counts
 from simulators.figures import Fact, Figure, Rate, rate_of
-from simulators.nine_cities import NineCities, Sealer, rush_hour, show_codes
+from simulators.nine_cities import NineCities, Sealer, count_on, rush_hour, show_codes
 
 FASTEST = 800_000
 """Taps a second for which sealed batches are prepared: more than a house takes."""
@@ -35,9 +35,11 @@ def prepare_batches(cities: NineCities, file: Path, seconds: float) -> None:
     """Seal taps for so many seconds into a file, each batch with its length before it: one hour's rides after another's."""
     taps = _WARM_UP_TAPS + int(seconds * FASTEST)
     sealer, written, seed = Sealer(), 0, 0
+    counts: dict[int, int] = {}
     with file.open("wb") as to:
         while written < taps:
             hour = rush_hour(cities, rides=min(_HOUR_RIDES, -(-(taps - written) // 2)), seed=seed)
+            count_on(hour.taps, counts)
             for batch in sealer.seal(hour.taps):
                 data = batch.to_bytes()
                 to.write(_LENGTH.pack(len(data)) + data)

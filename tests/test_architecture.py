@@ -21,6 +21,7 @@ STOREYS = [
         "finality",
         "retention",
         "erasing",
+        "anchoring",
         "publishing",
         "terms",
     ),

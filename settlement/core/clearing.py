@@ -76,7 +76,7 @@ def clear(state: State, tick: Tick) -> tuple[State, Cleared]:
     """Clear one tick: a pure function of what earlier ticks left and of this one. Conflict where it is not the next one."""
     _check_follows(state, tick)
     rules = state.rules.including(tick.tables)
-    pairing = pair(state.waiting, state.due, tick.taps, rules, tick.recorded_us)
+    pairing = pair(state.waiting, state.due, state.counted, tick.taps, rules, tick.recorded_us)
     rides, between = identify(pairing.ridden, pairing.between)
     draw = draws(tick.seed, id_numbers(rides.journey_id))
     fares = price(rides, rules)
@@ -112,7 +112,7 @@ def clear(state: State, tick: Tick) -> tuple[State, Cleared]:
     )
     after = replace(
         state, next_index=tick.to_index, recorded_us=tick.recorded_us, rules=rules, waiting=pairing.waiting, due=pairing.due,
-        sides=sides,
+        sides=sides, counted=pairing.counted,
     )  # fmt: skip
     return replace(after, window=_including(state.window, cleared)), cleared
 

@@ -132,6 +132,9 @@ SIDE_DTYPE = _record(
 DUE_DTYPE = _record(16, due_us=("<i8", 0), lane=("<u8", 8))
 """A lane whose last ride may still go on after a virtual transfer: it is looked at again once `due_us` has passed."""
 
+COUNTED_DTYPE = _record(24, host=("<u2", 0), reserved=("V6", 2), first=("<u8", 8), last=("<u8", 16))
+"""A run of taps that were taken: a host's gate * 2^32 + gate_seq, from the first to the last."""
+
 SHARE_DTYPE = _record(16, beneficiary=("<u2", 0), reserved=("<u2", 2), journey=("<u4", 4), amount_fen=("<i8", 8))
 """One beneficiary's part of a fare; `journey` is the row of its journey in the same tick, `beneficiary` host * 256 + number."""
 
