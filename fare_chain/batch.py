@@ -13,7 +13,7 @@ own code_digest, so that they can be dropped after their retention.
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fare_chain import tap
@@ -203,6 +203,11 @@ def withhold_codes(body: bytes, codes: bytes, issuer: int) -> bytes:
             for record, code in zip(tap.records(body), read_codes(codes), strict=True)
         ]
     )
+
+
+def erase_codes(codes: bytes, taps: Collection[int]) -> bytes:
+    """The codes without those of these taps, which have 0 bytes from here on; those that have gone already stay gone."""
+    return write_codes([b"" if number in taps else code for number, code in enumerate(read_codes(codes))])
 
 
 def write_codes(codes: Sequence[bytes]) -> bytes:

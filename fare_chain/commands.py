@@ -105,6 +105,10 @@ def verify(
     ] = None,
     quorum: Annotated[int, typer.Option(help="Without a policy: how many members must have cosigned, by keys of the ledger")] = 0,
     rider_signatures: Annotated[bool, typer.Option(help="Check every rider's signature, not only the codes' hashes")] = True,
+    every_code: Annotated[
+        bool,
+        typer.Option("--every-code", help="Accept no rider code that is missing unless a RETENTION or ERASURE entry lets it go"),
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="Write progress into this file every few seconds, and go on from it if it is there")
     ] = None,
@@ -129,7 +133,7 @@ def verify(
         with progress_bar(quiet=as_json) as progress:
             result = audit(
                 source, verifiers, policy=trusted, quorum=quorum, followers=followers, rider_signatures=rider_signatures,
-                progress=progress, saved=progress_file.read(), save=progress_file.save,
+                every_code=every_code, progress=progress, saved=progress_file.read(), save=progress_file.save,
             )  # fmt: skip
     except (FareChainError, UnicodeDecodeError) as failure:
         where = failure.where if isinstance(failure, AuditFailure) else "log"

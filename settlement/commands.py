@@ -12,6 +12,7 @@ import typer
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
+from settlement.erasing import commands as erasing
 from settlement.import_taps import commands as import_taps
 from settlement.proving import commands as proving
 from settlement.terms import commands as terms
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
     proving.add_to(app)
+    erasing.add_to(app)
     terms.add_to(app)
 
 
@@ -59,6 +61,9 @@ def house(
     anchor_every: Annotated[
         float, typer.Option(help="Seconds between submissions to the policy's witnesses outside the quorum; 0: none", min=0)
     ] = 10.0,
+    codes_days: Annotated[
+        int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
+    ] = 90,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -83,6 +88,7 @@ def house(
         policy,
         term,
         anchor_every,
+        codes_days,
     )
     run_house(settings)
 

@@ -38,6 +38,7 @@ from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
+from settlement.retention import SCHEME_CODES_DAYS, Retention
 from settlement.sequencer import Control, Sequencer, ticks
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
@@ -76,6 +77,7 @@ class Settings:
     policy: Path | None = None
     term: Path | None = None
     anchor_every_s: float = ANCHOR_EVERY_S
+    codes_days: int = SCHEME_CODES_DAYS
 
 
 def clock_us() -> int:
@@ -110,6 +112,7 @@ class House:
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
         self.running = Running()
+        self.retention: Retention
         self.stopping = asyncio.Event()
         self.failures = 0
 
@@ -177,6 +180,8 @@ class House:
         if finality is not None:
             await finality.restore()
         intake = Intake(engine, sequencer, ring)
+        self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
+        await self.retention.restore()
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:
@@ -189,6 +194,9 @@ class House:
                 anchoring = Anchoring(parts.engine, parts.finality, client, self.settings.anchor_every_s)
                 submitting = tasks.create_task(anchoring.run())
                 clearing.add_done_callback(lambda _task: submitting.cancel())
+            retaining = tasks.create_task(self.retention.work())
+            # Once nothing is sequenced any more, an entry that it waits for will not come; where it is cut off, a start goes on.
+            clearing.add_done_callback(lambda _task: retaining.cancel())
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):

@@ -4,8 +4,8 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fare_chain.batch import SealedBatch, unseal
-from fare_chain.errors import Conflict
+from fare_chain.batch import SIGNED_HEADER_BYTES, SealedBatch, unseal
+from fare_chain.errors import Conflict, Malformed
 from fare_chain.keys import KeyRing
 from fare_chain.merkle import perfect_nodes
 from fare_chain.proofs import ProofFile, inclusion_ranges, prove_inclusion
@@ -24,6 +24,8 @@ class Intake:
         self.engine = engine
         self.sequencer = sequencer
         self.ring = ring
+        self.needs_codes = False
+        """Whether the ledger says from which entry on rider codes are kept: then no batch comes without its own."""
 
     async def accept(self, data: bytes) -> str:
         """Take one batch and give its receipt, a `.tlog-proof` whose extra bytes are the ledger entry.
@@ -46,6 +48,11 @@ class Intake:
             raise Conflict(
                 f"city {header.city}'s batch {header.city_seq} names another batch before it than the one that is here: "
                 "the city's chain has forked, resume from the batch of the last receipt"
+            )
+        if self.needs_codes and not batch.codes:
+            raise Malformed(
+                f"city {header.city}'s batch {header.city_seq} carries no rider codes, and the ledger says that codes are kept: "
+                f"send all {header.count}, one for each tap (offset {SIGNED_HEADER_BYTES + len(batch.body)})"
             )
         return await self.sequencer.stage(batch)
 

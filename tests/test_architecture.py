@@ -19,6 +19,8 @@ STOREYS = [
         "intake",
         "clear_windows",
         "finality",
+        "retention",
+        "erasing",
         "anchoring",
         "publishing",
         "terms",
@@ -62,7 +64,17 @@ KEPT = {
 ENGINE_TYPES = {"AsyncEngine", "AsyncConnection"}
 """What other rooms hold and hand on, without any SQL of their own."""
 DOORS = {
-    *("key_files", "key_entries", "log_reader", "log_export", "progress_file", "replayed_log", "command_line", "commands"),
+    *(
+        "key_files",
+        "key_entries",
+        "log_reader",
+        "log_export",
+        "export_drops",
+        "progress_file",
+        "replayed_log",
+        "command_line",
+        "commands",
+    ),
     *(
         "adapter",
         "gate_app",
@@ -72,6 +84,7 @@ DOORS = {
         "spool",
         "spool_files",
         "journal",
+        "pseudonyms",
         "refused",
         "city_files",
         "catalogue",
