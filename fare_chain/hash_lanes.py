@@ -1,8 +1,8 @@
 """SHA-256 over sixteen rows at once, compiled for this processor when asked for: FIPS 180-4, a lane of a vector for each row.
 
 A short message costs hashlib ten times its hash in bookkeeping. Here LLVM compiles the rounds once, over vectors of
-16 words (AVX-512; two halves on AVX2, quarters on SSE and NEON), and a call hashes any number of rows without the interpreter's lock.
-`row_hashing` decides when that is worth it, and has the plain way beside it.
+16 words (AVX-512; two halves on AVX2, quarters on SSE and NEON), and a call hashes any number of rows without the interpreter's
+lock. `row_hashing` decides when that is worth it, and has the plain way beside it.
 """
 
 import ctypes
