@@ -177,11 +177,11 @@ class House:
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:
-        """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
+        """Sequence and clear side by side: while a tick is gathered, the one before is folded and the one before that written."""
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
-            tasks.create_task(self._clear(parts.clearing, committed))
+            tasks.create_task(parts.clearing.take_each(committed, parts.clearing.count_latency))
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):
@@ -190,11 +190,6 @@ class House:
             await committed.put(tick)
             self.failures = 0
         await committed.put(None)
-
-    async def _clear(self, clearing: ClearWindows, committed: asyncio.Queue[CommittedTick | None]) -> None:
-        while (tick := await committed.get()) is not None:
-            await clearing.take(tick)
-            clearing.count_latency(tick)
 
 
 def _listen(host: str, port: int) -> socket.socket:

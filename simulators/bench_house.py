@@ -22,7 +22,7 @@ from fare_chain.keys import KeyUse
 from fare_chain.log_export import export
 from fare_chain.note import NoteVerifier
 from fare_chain.tap import TAP_BYTES
-from settlement.clear_windows import ClearWindows
+from settlement.clear_windows import ClearWindows, Ticks
 from settlement.house import MOST_UNCLEARED_TICKS, boot, clock_us
 from settlement.intake import Intake
 from settlement.ports import CommittedTick
@@ -97,7 +97,7 @@ class BenchHouse:
         Conflict where what was cleared is not what has receipts, or positions do not sum to zero.
         """
         tally, stopping, before = _Tally(), asyncio.Event(), self.clearing.totals
-        committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
+        committed: Ticks = asyncio.Queue(MOST_UNCLEARED_TICKS)
         began = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(committed, stopping))
@@ -143,18 +143,22 @@ class BenchHouse:
         tally.receipts_ms.append((time.perf_counter() - asked) * 1000)
         places.release()
 
-    async def _sequence(self, committed: asyncio.Queue[CommittedTick | None], stopping: asyncio.Event) -> None:
+    async def _sequence(self, committed: Ticks, stopping: asyncio.Event) -> None:
         async for tick in ticks(self.sequencer, stopping):
             await committed.put(tick)
         await committed.put(None)
 
-    async def _clear(self, committed: asyncio.Queue[CommittedTick | None], tally: _Tally) -> None:
-        while (tick := await committed.get()) is not None:
+    async def _clear(self, committed: Ticks, tally: _Tally) -> None:
+        def count(tick: CommittedTick) -> None:
             tally.taps += sum(len(verified.body) for verified in tick.entries) // TAP_BYTES
             tally.ticks += bool(tick.entries)
-            if self.clears:
-                await self.clearing.take(tick)
             tally.memory_mb.append(memory_mb())
+
+        if self.clears:
+            await self.clearing.take_each(committed, count)
+            return
+        while (tick := await committed.get()) is not None:
+            count(tick)
 
 
 class _RoutesLog:
