@@ -135,7 +135,7 @@ class ClearWindows:
         while (tick := await committed.get()) is not None:
             try:
                 folded = await asyncio.to_thread(fold, state, tick)
-            except Conflict:
+            except Exception:
                 await ahead.join()
                 raise
             if folded is not None:
