@@ -1,12 +1,13 @@
 """SHA-256 of many short rows: a leaf for each tap, a node for each pair, a journey's leaf and id.
 
-The plain way asks hashlib row by row. A process that has done so a million times compiles lanes (`hash_lanes`) and hashes sixteen
-rows at once from then on: by then hashlib has cost as much as compiling does, so nobody pays more than twice the best, and a
-process that hashes little never loads a compiler. Both ways give the same bytes.
+The plain way asks hashlib row by row. A process that has done so a million times has lanes (`hash_lanes`) compiled beside its work,
+and hashes sixteen rows at once as soon as they are there: by then hashlib has cost as much as compiling does, so nobody pays more
+than twice the best, nobody waits, and a process that hashes little never loads a compiler. Both ways give the same bytes.
 """
 
 import hashlib
 from dataclasses import dataclass
+from threading import Thread
 
 from fare_chain.hash_lanes import RowsHasher, compile_lanes
 
@@ -24,29 +25,38 @@ def hash_rows_plainly(prefix: bytes, rows: bytes, width: int) -> bytes:
 
 @dataclass(slots=True)
 class RowHashing:
-    """Hashes plainly until `rows_before_lanes` rows have come in runs of some length, in lanes after that, where there are any."""
+    """Hashes plainly until `rows_before_lanes` rows have come in runs of some length, then in lanes, where they can be had."""
 
     rows_before_lanes: int = ROWS_BEFORE_LANES
     lanes: RowsHasher | None = None
-    has_asked: bool = False
+    compiling: Thread | None = None
 
     def hash_rows(self, prefix: bytes, rows: bytes, width: int) -> bytes:
         """The digests of prefix + row for each row, one behind the other."""
         count, rest = divmod(len(rows), width)
         if count < FEWEST_ROWS or rest:
             return hash_rows_plainly(prefix, rows, width)
-        if self.lanes is None and not self.has_asked:
+        if self.compiling is None and self.lanes is None:
             self.rows_before_lanes -= count
             if self.rows_before_lanes < 0:
-                self.use_lanes()
+                self._start_compiling()
         return (self.lanes or hash_rows_plainly)(prefix, rows, width)
 
     def use_lanes(self) -> bool:
-        """Compile lanes now, once; whether there are any."""
-        if not self.has_asked:
-            self.has_asked = True
-            self.lanes = compile_lanes()
+        """Wait until lanes are compiled; whether there are any."""
+        if self.compiling is None and self.lanes is None:
+            self._start_compiling()
+        if self.compiling is not None:
+            self.compiling.join()
         return self.lanes is not None
+
+    def _start_compiling(self) -> None:
+        # Two threads may both come here: then lanes are compiled twice, to the same code.
+        self.compiling = Thread(target=self._compile, name="hash lanes")
+        self.compiling.start()
+
+    def _compile(self) -> None:
+        self.lanes = compile_lanes()
 
 
 _OF_THIS_PROCESS = RowHashing()

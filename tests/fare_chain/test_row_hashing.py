@@ -5,6 +5,7 @@ import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -71,18 +72,33 @@ def test_lanes_are_compiled_once_hashlib_has_cost_as_much(monkeypatch):
         assert hashing.hash_rows(b"", short, 8) == hash_rows_plainly(b"", short, 8)
     assert [hashing.hash_rows(b"", run, 8) for _turn in range(2)] == [hash_rows_plainly(b"", run, 8)] * 2
     assert not made
+    hashing.hash_rows(b"", run, 8)
+    assert hashing.use_lanes()
     assert [hashing.hash_rows(b"", run, 8) for _turn in range(3)] == [b"from lanes"] * 3
     assert made == [1]
     assert hashing.hash_rows(b"", short, 8) == hash_rows_plainly(b"", short, 8)
 
 
+def test_nobody_waits_for_the_compiler(monkeypatch):
+    may_end = Event()
+    monkeypatch.setattr("fare_chain.row_hashing.compile_lanes", lambda: may_end.wait(20) and (lambda *_asked: b"from lanes"))
+    hashing, run = RowHashing(rows_before_lanes=0), NOISE[: 80 * 100]
+    try:
+        assert [hashing.hash_rows(b"\x00", run, 80) for _turn in range(3)] == [hash_rows_plainly(b"\x00", run, 80)] * 3
+    finally:
+        may_end.set()
+    assert hashing.use_lanes()
+    assert hashing.hash_rows(b"\x00", run, 80) == b"from lanes"
+
+
 def test_where_llvm_is_missing_rows_are_hashed_one_by_one_and_it_is_looked_for_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
-    hashing = RowHashing(rows_before_lanes=0)
+    hashing = RowHashing()
     run = NOISE[: 80 * 100]
-    assert hashing.hash_rows(b"\x00", run, 80) == hash_rows_plainly(b"\x00", run, 80)
+    assert not hashing.use_lanes()
     monkeypatch.undo()
-    assert hashing.use_lanes() is False
+    assert hashing.hash_rows(b"\x00", run, 80) == hash_rows_plainly(b"\x00", run, 80)
+    assert not hashing.use_lanes()
 
 
 @needs_lanes
@@ -92,10 +108,10 @@ def test_lanes_that_hash_anything_else_than_hashlib_are_not_used(monkeypatch):
     assert compile_lanes() is None
 
 
-def test_a_run_whose_last_row_is_cut_keeps_its_cut_row(monkeypatch):
-    monkeypatch.setattr("fare_chain.row_hashing.compile_lanes", lambda: pytest.fail("a cut run is not for lanes"))
+def test_a_run_whose_last_row_is_cut_keeps_its_cut_row():
+    hashing = RowHashing(lanes=lambda *_asked: pytest.fail("a cut run is not for lanes"))
     cut = NOISE[: 80 * 100 - 3]
-    assert RowHashing(0).hash_rows(b"\x00", cut, 80) == hash_rows_plainly(b"\x00", cut, 80)
+    assert hashing.hash_rows(b"\x00", cut, 80) == hash_rows_plainly(b"\x00", cut, 80)
 
 
 @pytest.mark.parametrize("with_lanes", [False, pytest.param(True, marks=needs_lanes)])
