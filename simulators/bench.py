@@ -25,6 +25,7 @@ from simulators import stages, whole_house
 from simulators.ceilings import COPY, IN_THE_DATABASE, LEAF, MEGABYTE, ON_THE_PROCESSOR, SIGN, VERIFY
 from simulators.figures import Figure
 from simulators.fold_steps import TICK_TAPS, close_figure, fold_figures
+from simulators.mirror_figure import mirror_figure
 from simulators.nine_cities import NineCities, load_nine_cities
 from simulators.table_figures import cached_figure, compile_figure
 
@@ -200,6 +201,12 @@ def _restart(bench: Bench) -> Iterator[Figure]:
     yield bench.house[1]
 
 
+def _mirror(bench: Bench) -> Iterator[Figure]:
+    log = bench.house[2]
+    bench.say("mirror")
+    yield mirror_figure(log).against(bench.ceiling(LEAF))
+
+
 def _audit(bench: Bench) -> Iterator[Figure]:
     log = bench.house[2]
     bench.say("audit")
@@ -221,6 +228,7 @@ BENCHES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "ledger": _ledger,
     "clearing": _clearing,
     "restart": _restart,
+    "mirror": _mirror,
     "audit": _audit,
 }
 """Every bench by name; what `fare-chain bench` without a name measures, in this order."""

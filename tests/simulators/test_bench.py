@@ -37,7 +37,7 @@ STEPS = (
     "delta-root",
     "laws",
 )
-STAGES = {"seal", "intake", "intake-64", "codes-issue", "codes-verify", "gate", "fold", "ledger", "clearing", "audit"}
+STAGES = {"seal", "intake", "intake-64", "codes-issue", "codes-verify", "gate", "fold", "ledger", "clearing", "mirror", "audit"}
 NAMES = {
     *ON_THE_PROCESSOR,
     *IN_THE_DATABASE,
@@ -128,6 +128,12 @@ def test_a_house_that_starts_after_another_has_all_that_it_cleared(whole_run):
     facts = whole_run[0]["restart"].facts
     assert facts["taps"] >= whole_run[0]["clearing"].facts["taps"]
     assert facts["seconds"] > 0
+
+
+def test_the_mirror_cosigned_the_ledger_that_the_house_wrote(whole_run):
+    facts, audited = whole_run[0]["mirror"].facts, whole_run[0]["audit"].facts
+    assert (facts["taps"], facts["entries"]) == (audited["taps"], audited["entries"])
+    assert facts["cosignatures"] > 1
 
 
 def test_closing_a_window_is_measured_on_a_second_with_taps(whole_run):
