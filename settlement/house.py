@@ -185,11 +185,11 @@ class House:
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:
-        """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
+        """Sequence and clear side by side: while a tick is gathered, the one before is folded and the one before that written."""
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
         async with httpx2.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
-            clearing = tasks.create_task(self._clear(parts.clearing, committed))
+            clearing = tasks.create_task(parts.clearing.take_each(committed, parts.clearing.count_latency))
             if parts.finality is not None and self.settings.anchor_every_s:
                 anchoring = Anchoring(parts.engine, parts.finality, client, self.settings.anchor_every_s)
                 submitting = tasks.create_task(anchoring.run())
@@ -205,11 +205,6 @@ class House:
             await committed.put(tick)
             self.failures = 0
         await committed.put(None)
-
-    async def _clear(self, clearing: ClearWindows, committed: asyncio.Queue[CommittedTick | None]) -> None:
-        while (tick := await committed.get()) is not None:
-            await clearing.take(tick)
-            clearing.count_latency(tick)
 
 
 def _listen(host: str, port: int) -> socket.socket:
