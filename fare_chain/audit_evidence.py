@@ -1,4 +1,4 @@
-"""What an auditor whose audit failed can prove to others: the failed entry as `wrong-state`, an unsigned ride, or nothing.
+"""What an auditor whose audit failed can prove to others: a wrong state, an unsigned ride, a false root, or nothing.
 
 Not every failure convicts: a tile that was changed on its way, a body that is missing, are nobody's signed word.
 """
@@ -6,7 +6,7 @@ Not every failure convicts: a tile that was changed on its way, a body that is m
 import re
 
 from fare_chain import batch
-from fare_chain.contradictions import SignedLog, with_keys
+from fare_chain.contradictions import SignedLog, entries_of, false_header, with_keys
 from fare_chain.errors import FareChainError
 from fare_chain.events import EntryKind, read_key_entry
 from fare_chain.evidence import bad_rider_signature, read_evidence, wrong_state
@@ -15,9 +15,8 @@ from fare_chain.keys import KeyRing
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure, LogSource, beside_path
 from fare_chain.policy import Policy
-from fare_chain.tiles import bundles_of, read_bundle, tile_path
 
-_PLACE = re.compile(r"entry ([0-9]+)(?: tap ([0-9]+))?")
+_PLACE = re.compile(r"entry ([0-9]+)(?: tap ([0-9]+))?|body/([0-9a-f]{64})")
 
 
 def evidence_of(failure: AuditFailure, source: LogSource, policy: Policy, fails_at: FailsAt) -> str | None:
@@ -31,6 +30,8 @@ def evidence_of(failure: AuditFailure, source: LogSource, policy: Policy, fails_
         return None
     try:
         log = SignedLog.of(source, policy)
+        if place[3] is not None:
+            return _false_root(log, policy, bytes.fromhex(place[3]))
         if place[2] is None:
             text = wrong_state(log.note, int(place[1]))
             check_evidence(read_evidence(text), policy, fails_at=fails_at)
@@ -43,18 +44,30 @@ def evidence_of(failure: AuditFailure, source: LogSource, policy: Policy, fails_
 def _unsigned_ride(log: SignedLog, policy: Policy, index: int, number: int) -> str:
     data = log.entry(index)
     header = batch.read_header(read_entry(data).payload)
-    body, codes = (log.source.read(beside_path(kind, header.body_hash)) for kind in ("body", "codes"))
+    body, codes = (log.read(beside_path(kind, header.body_hash)) for kind in ("body", "codes"))
     text = bad_rider_signature(index, data, number, body, batch.read_codes(codes)[number])
     check_evidence(read_evidence(text), policy, _ring(log))
+    return _with_keys_if_final(text, log, policy)
+
+
+def _false_root(log: SignedLog, policy: Policy, digest: bytes) -> str | None:
+    body, ring = log.read(beside_path("body", digest)), _ring(log)
+    for entry in entries_of(log):
+        if entry.kind is EntryKind.BATCH and batch.read_header(entry.payload).body_hash == digest:
+            text = false_header(entry.payload + body, ring)
+            if text is not None:
+                return _with_keys_if_final(text, log, policy)
+    return None
+
+
+def _with_keys_if_final(text: str, log: SignedLog, policy: Policy) -> str:
     return with_keys(text, log, policy) if policy.open(log.note).is_final else text
 
 
 def _ring(log: SignedLog) -> KeyRing:
     """The keys that the log registers."""
     ring = KeyRing()
-    for number, width in bundles_of(log.checkpoint.size):
-        for data in read_bundle(log.source.read(tile_path(None, number, width)), width):
-            entry = read_entry(data)
-            if entry.kind is EntryKind.KEY:
-                ring = ring.including(read_key_entry(entry.payload).key)
+    for entry in entries_of(log):
+        if entry.kind is EntryKind.KEY:
+            ring = ring.including(read_key_entry(entry.payload).key)
     return ring

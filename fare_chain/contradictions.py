@@ -4,18 +4,19 @@ Whoever holds both makes the evidence file here. Each file is checked as a stran
 is never written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from fare_chain.batch import read_header
+from fare_chain.batch import read_batch, read_header
 from fare_chain.checkpoint import Checkpoint
-from fare_chain.errors import Malformed, Unknown, Untrusted
+from fare_chain.errors import FareChainError, Malformed, Unknown, Untrusted
 from fare_chain.events import EntryKind, read_key_entry
 from fare_chain.evidence import KEY_ITEM, EvidenceFile, double_term, proof_item, read_evidence, two_of, write_evidence
 from fare_chain.evidence_checks import check_evidence
 from fare_chain.governance import EvidenceKind, TermEntry
 from fare_chain.hashing import leaf_hash
-from fare_chain.keys import KeyUse
+from fare_chain.keys import KeyRing, KeyUse
 from fare_chain.ledger import FRAME_BYTES, Entry, read_entry
 from fare_chain.ledger_walk import LogSource
 from fare_chain.policy import Policy
@@ -23,12 +24,15 @@ from fare_chain.proofs import prove_inclusion, read_proof_file, verify_inclusion
 from fare_chain.rider_code import read as read_code
 from fare_chain.tiles import TILE_WIDTH, bundles_of, node_reader, read_bundle, tile_path
 
+_REMEMBERED = 64
+"""Bundles and tiles at hand: receipts and entries are asked for in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignedLog:
-    """A log as somebody shows it: its checkpoint, signed by a log of the policy, and where the rest is read."""
+    """A log as somebody shows it: its checkpoint, signed by a log of the policy, and how the rest is read."""
 
-    source: LogSource
+    read: Callable[[str], bytes]
     note: str
     checkpoint: Checkpoint
 
@@ -36,20 +40,20 @@ class SignedLog:
     def of(cls, source: LogSource, policy: Policy) -> "SignedLog":
         """The log under its published checkpoint; Malformed or Untrusted where no log of the policy signed that."""
         note = source.read("checkpoint").decode()
-        return cls(source, note, policy.open(note).checkpoint)
+        return cls(lru_cache(_REMEMBERED)(source.read), note, policy.open(note).checkpoint)
 
     def entry(self, index: int) -> bytes:
         """The bytes of one entry, not yet proved to stand there."""
         number, at = divmod(index, TILE_WIDTH)
         width = min(TILE_WIDTH, self.checkpoint.size - number * TILE_WIDTH)
-        return read_bundle(self.source.read(tile_path(None, number, width)), width)[at]
+        return read_bundle(self.read(tile_path(None, number, width)), width)[at]
 
     def proof(self, index: int) -> bytes:
         """An entry's `proof` item; Untrusted where what the log shows does not lead to the root that it signed."""
         data, size = self.entry(index), self.checkpoint.size
 
         def read_tile(level: int, number: int, width: int) -> bytes:
-            return self.source.read(tile_path(level, number, width))
+            return self.read(tile_path(level, number, width))
 
         path = prove_inclusion(index=index, size=size, read_node=node_reader(size, read_tile))
         verify_inclusion(leaf_hash(data), path, index=index, size=size, root=self.checkpoint.root)
@@ -93,6 +97,20 @@ def broken_receipt(receipt: str, log: SignedLog, policy: Policy) -> str | None:
     return _convicting(two_of(EvidenceKind.BROKEN_RECEIPT, receipt.encode(), proof), policy)
 
 
+def double_batch(one: bytes, other: bytes, ring: KeyRing) -> str | None:
+    """Evidence that a city signed two batches of one number, from their signed headers; None where that is not so."""
+    return _if_convicts(two_of(EvidenceKind.DOUBLE_BATCH, one, other), ring)
+
+
+def false_header(data: bytes, ring: KeyRing) -> str | None:
+    """Evidence that a batch as it travels has a header which its city signed and its taps do not fit; None where nobody did."""
+    try:
+        sealed = read_batch(data)
+    except Malformed:
+        return None
+    return _if_convicts(two_of(EvidenceKind.BAD_ROOT, sealed.signed_header, sealed.body), ring)
+
+
 def double_terms(one: TermEntry, other: TermEntry, policy: Policy) -> list[str]:
     """Evidence against every city that signed both of two terms of one number; none where they do not contradict each other."""
     if one.term == other.term or (one.term.number, one.term.origin_hash) != (other.term.number, other.term.origin_hash):
@@ -117,7 +135,7 @@ def with_keys(text: str, log: SignedLog, policy: Policy) -> str:
     policy.open_final(log.note)
     wanted = set(_owners(file))
     held = set(file.keys())
-    for entry in _entries(log):
+    for entry in entries_of(log):
         if entry.kind is EntryKind.KEY:
             key = read_key_entry(entry.payload).key
             if (int(key.owner), key.use) in wanted:
@@ -136,15 +154,24 @@ def _owners(file: EvidenceFile) -> Iterator[tuple[int, KeyUse]]:
         yield read_header(own[0][FRAME_BYTES:]).city, KeyUse.BATCH
         try:
             yield read_code(own[4]).credential.issuer, KeyUse.ISSUER
-        except Malformed:
+        except FareChainError:
             return  # what is no code names no issuer, and convicts without one
     else:
         raise Malformed(f"evidence of {file.kind.name} rests on the policy's keys alone: it needs no others")
 
 
-def _entries(log: SignedLog) -> Iterator[Entry]:
+def entries_of(log: SignedLog) -> Iterator[Entry]:
+    """Every entry of the log, in order, as it is shown."""
     for number, width in bundles_of(log.checkpoint.size):
-        yield from map(read_entry, read_bundle(log.source.read(tile_path(None, number, width)), width))
+        yield from map(read_entry, read_bundle(log.read(tile_path(None, number, width)), width))
+
+
+def _if_convicts(text: str, ring: KeyRing) -> str | None:
+    try:
+        check_evidence(read_evidence(text), Policy(()), ring)
+    except FareChainError:
+        return None
+    return text
 
 
 def _convicting(text: str, policy: Policy) -> str:

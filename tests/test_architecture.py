@@ -62,7 +62,7 @@ ENGINE_TYPES = {"AsyncEngine", "AsyncConnection"}
 """What other rooms hold and hand on, without any SQL of their own."""
 DOORS = {
     *("key_files", "key_entries", "log_reader", "log_export", "progress_file", "replayed_log", "command_line", "commands"),
-    *("evidence_commands", "evidence_folder"),
+    *("evidence_commands", "evidence_folder", "kept_receipts", "receipt_commands"),
     *(
         "adapter",
         "gate_app",
