@@ -1,4 +1,4 @@
-"""The city's command over its kept receipts: does the log that the house shows now still have what it promised?"""
+"""The city's command over its kept receipts: whether the log that the house shows now still has what it promised."""
 
 from collections import Counter
 from pathlib import Path
