@@ -143,16 +143,19 @@ class FollowingMirror:
         """Ask the other mirrors every second what they were shown; one that does not answer is asked again."""
         own = self.mirror.keys.clearing_as.name
         places = [witness.url for witness in self.policy.quorum_witnesses() if witness.url and witness.name != own]
-        path = f"/{sha256(self.origin.encode()).hex()}/checkpoint"
+        log = f"/{sha256(self.origin.encode()).hex()}"
         async with httpx2.AsyncClient(timeout=EXCHANGE_S * 5, trust_env=False) as client:
             while self.mirror.stopped is None:
                 for place in places:
                     try:
-                        answer = await client.get(place.rstrip("/") + path)
+                        head, end = [await client.get(f"{place.rstrip('/')}{log}/{name}") for name in ("checkpoint", "end")]
                     except (httpx2.TransportError, httpx2.InvalidURL):
                         continue
-                    if answer.status_code == httpx2.codes.OK:
-                        self.mirror.compare(answer.text)
+                    if head.status_code == httpx2.codes.OK:
+                        self.mirror.compare(head.text)
+                    if end.status_code == httpx2.codes.OK:
+                        # Beside the loop: where it differs, the whole shelf is read for the proof.
+                        await asyncio.to_thread(self.mirror.compare_end, end.text)
                 await asyncio.sleep(EXCHANGE_S)
 
     def _bearer(self) -> str:
