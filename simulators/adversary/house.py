@@ -35,10 +35,6 @@ class LyingHouse:
         """The last tick a microsecond later: another tree of the same size."""
         return self.rewrites(len(self.truth.entries) - 1)
 
-    def tells_otherwise(self) -> ToldLog:
-        """The last batch a microsecond later, and every window what follows from that: a second history without a flaw."""
-        return folded(self.rewrites(self.truth.places(EntryKind.BATCH)[-1]), quiet_s=2)
-
     def drops_a_batch(self) -> tuple[int, ToldLog]:
         """The last batch is gone and some quiet seconds have passed: (where its receipt says it stands, the log told instead).
 
