@@ -46,17 +46,13 @@ def test_the_liars_own_tools_tell_an_honest_log_when_nothing_is_bent(house, veri
         ("back_dates_an_entry", "is before the last"),
     ],
 )
-def test_a_wrong_split_a_moved_fen_and_what_is_back_dated_fail_the_audit_and_convict_all_who_signed(
-    house, verify, tmp_path, judge, lie, check
-):
+def test_a_false_window_or_moment_fails_the_audit_and_convicts_all_who_signed(house, verify, tmp_path, judge, lie, check):
     code, said, folder = verify(getattr(house, lie)())
     assert (code, check in said) == (1, True), said
     assert judge.convicts(only(tmp_path / "found"), "wrong-state", HOUSE_AND_TWO, folder)
 
 
-def test_an_entry_that_is_rewritten_after_its_receipt_and_a_fork_of_one_size_show_when_two_copies_are_compared(
-    house, tmp_path, judge
-):
+def test_a_rewritten_entry_shows_when_two_copies_of_a_log_are_compared(house, tmp_path, judge):
     at = house.truth.places(EntryKind.BATCH)[2]
     honest = house.truth.export(tmp_path / "honest")
     (tmp_path / "policy").write_text(POLICY.to_text())
