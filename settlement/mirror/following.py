@@ -147,15 +147,7 @@ class FollowingMirror:
         async with httpx2.AsyncClient(timeout=EXCHANGE_S * 5, trust_env=False) as client:
             while self.mirror.stopped is None:
                 for place in places:
-                    try:
-                        head, end = [await client.get(f"{place.rstrip('/')}{log}/{name}") for name in ("checkpoint", "end")]
-                    except (httpx2.TransportError, httpx2.InvalidURL):
-                        continue
-                    if head.status_code == httpx2.codes.OK:
-                        self.mirror.compare(head.text)
-                    if end.status_code == httpx2.codes.OK:
-                        # Beside the loop: where it differs, the whole shelf is read for the proof.
-                        await asyncio.to_thread(self.mirror.compare_end, end.text)
+                    await compare_with(self.mirror, client, place.rstrip("/") + log)
                 await asyncio.sleep(EXCHANGE_S)
 
     def _bearer(self) -> str:
@@ -164,6 +156,19 @@ class FollowingMirror:
             self._token = issue_token(self.access_key, self.access, audience=self.origin, now_s=now_s, lifetime_s=_TOKEN_S)
             self._token_until_s = now_s + _TOKEN_S // 2
         return self._token
+
+
+async def compare_with(mirror: CityMirror, client: httpx2.AsyncClient, place: str) -> None:
+    """Hold to our own what another mirror shows at its address of this log: its head, and the entry at its end."""
+    try:
+        head, end = [await client.get(f"{place}/{name}") for name in ("checkpoint", "end")]
+    except (httpx2.TransportError, httpx2.InvalidURL):
+        return
+    if head.status_code == httpx2.codes.OK:
+        mirror.compare(head.text)
+    if end.status_code == httpx2.codes.OK:
+        # Beside the loop: where it differs, the whole shelf is read for the proof.
+        await asyncio.to_thread(mirror.compare_end, end.text)
 
 
 async def _watch_parent(parent: int | None, server: _Server) -> None:

@@ -10,6 +10,7 @@ from fare_chain.errors import Conflict, Untrusted
 from fare_chain.events import EntryKind
 from fare_chain.evidence_folder import keep_evidence
 from fare_chain.log_export import export
+from fare_chain.mirror_feed import write_feed
 from fare_chain.tap import TapKind
 from settlement.intake import Intake
 from settlement.store.database import make_engine
@@ -17,7 +18,7 @@ from settlement.store.migrating import migrate
 from simulators.adversary.city import forged, invented, relabelled
 from simulators.small_house import SmallHouse, SmallRider, small_ring
 from tests.lies.liars import COSIGNING, lying_city, only, run, told
-from tests.settlement.mirror.mirror_world import POLICY
+from tests.settlement.mirror.mirror_world import POLICY, make_mirror
 
 CITY = lying_city(1)
 
@@ -103,15 +104,20 @@ def cosigned_log(small_house, app_of, app_log, tmp_path):
 
 
 FORGERIES = {
-    "a-device-signature-made-up": lambda at_us: forged(scan(7, at_us)),
-    "no-code-at-all": lambda at_us: invented(scan(7, at_us)[0]),
-    "a-rider-of-another-city": lambda at_us: relabelled(scan(7, at_us, issuer=2), issuer=3),
+    "a-device-signature-made-up": (lambda at_us: forged(scan(7, at_us)), 2),
+    "no-code-at-all": (lambda at_us: invented(scan(7, at_us)[0]), 2),
+    "a-rider-of-another-city": (lambda at_us: relabelled(scan(7, at_us, issuer=2), issuer=3), 3),
 }
+"""What the city makes up, and which city would pay for it."""
 
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_tap_that_no_rider_made_fails_the_audit_and_convicts_the_city_by_that_tap_alone(cosigned_log, tmp_path, judge, name):
-    log = cosigned_log(lambda at_us: [scan(1, at_us), FORGERIES[name](at_us + 1), scan(2, at_us + 2)])
+    make, pays = FORGERIES[name]
+    log = cosigned_log(lambda at_us: [scan(1, at_us), make(at_us + 1), scan(2, at_us + 2)])
+    mirror = make_mirror(tmp_path / "pays", pays)
+    mirror.take(write_feed(log.ticks()))
+    assert mirror.bad_riders == 1, "the mirror of the city that would pay finds it by itself"
     folder = log.export(tmp_path / "log")
     code, said = run(tmp_path, "verify", folder, "--policy", "policy", "--evidence", "found")
     assert (code, "tap 1: " in said, "no objection to it stands on the ledger" in said) == (1, True, True), said

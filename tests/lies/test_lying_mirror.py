@@ -1,8 +1,10 @@
 """A mirror that lies is caught by the mirrors beside it, by an auditor, or by whoever holds two of its terms; so is a fork that
 the house shows to different mirrors at different sizes."""
 
+import asyncio
 from dataclasses import replace
 
+import httpx2
 import pytest
 
 from fare_chain.checkpoint import read_text
@@ -11,20 +13,14 @@ from fare_chain.hashing import sha256
 from fare_chain.keys import KeyUse
 from fare_chain.mirror_feed import write_feed
 from fare_chain.note import read_note
+from settlement.mirror.following import compare_with
+from settlement.mirror.mirror_app import make_mirror_app
 from simulators.adversary.house import LyingHouse
 from simulators.small_house import ORIGIN, small_key
 from tests.lies.liars import COSIGNING, lying_mirror, only, run, told
-from tests.settlement.mirror.mirror_world import OPENED, POLICY, make_mirror
+from tests.settlement.mirror.mirror_world import POLICY, make_mirror
 
 ALDER = lying_mirror(1)
-
-
-@pytest.fixture(autouse=True)
-def closing():
-    """Close what a story opened."""
-    yield
-    while OPENED:
-        OPENED.pop().close()
 
 
 @pytest.fixture
@@ -44,6 +40,13 @@ def birch(truth, tmp_path):
 
 def size_of(tick):
     return read_text(read_note(tick.note).text).size
+
+
+async def ask(mirror, other):
+    """Compare with what the other one answers over HTTP, as mirrors do every second."""
+    transport = httpx2.ASGITransport(app=make_mirror_app(other, ORIGIN))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://other") as client:
+        await compare_with(mirror, client, f"/clearing/{sha256(ORIGIN.encode()).hex()}")
 
 
 def kept_by(mirror, tmp_path):
@@ -83,9 +86,9 @@ def test_a_fork_shown_to_two_mirrors_at_sizes_that_never_meet_is_found_by_the_la
     assert (cedar.stopped, cedar.mirrored.size in sizes) == (None, False), "that history has no flaw"
     birch.compare(cedar.note)
     assert birch.stopped is None, "checkpoints of different sizes say nothing of each other"
-    cedar.compare_end(birch.end)
+    asyncio.run(ask(cedar, birch))
     assert cedar.stopped is None, "who is behind cannot tell yet"
-    birch.compare_end(cedar.end)
+    asyncio.run(ask(birch, cedar))
     assert "different entries" in birch.stopped
     assert judge.convicts(kept_by(birch, tmp_path), "fork-any-size", {ORIGIN})
 
