@@ -8,6 +8,7 @@ from city_adapters.kept_receipts import KeptReceipts, read_receipts, receipt_fil
 from fare_chain.contradictions import SignedLog
 from fare_chain.events import EntryKind
 from fare_chain.log_reader import FolderLog
+from fare_chain.tiles import write_bundle
 from simulators.adversary.house import LyingHouse
 from simulators.small_house import ORIGIN
 from tests.lies.liars import COSIGNING, run, told
@@ -58,6 +59,16 @@ def test_a_log_whose_entries_do_not_lead_to_its_signed_root_is_refused_and_convi
     bundle.write_bytes(data.replace(payload, payload[:-1] + bytes([payload[-1] ^ 1])))
     code, said = check(tmp_path, folder)
     assert (code, "does not lead to the root" in said, (tmp_path / "found").exists()) == (1, True, False), said
+
+
+def test_the_promised_entries_shown_beside_another_tree_honour_nothing(kept, exported_log, tmp_path):
+    _at, log = LyingHouse(told(exported_log)).drops_a_batch()
+    folder = log.export(tmp_path / "shown")
+    bundle = next(path for path in (folder / "tile" / "entries").rglob("*") if path.is_file())
+    entries = [*told(exported_log).frames()[1], *log.frames()[1]][: len(log.entries)]
+    bundle.write_bytes(write_bundle(entries))
+    code, said = check(tmp_path, folder)
+    assert (code, "does not lead to the root" in said, "honoured" in said) == (1, True, False), said
 
 
 def test_files_of_receipts_that_a_final_checkpoint_honours_can_go_but_the_last(kept, exported_log, tmp_path):

@@ -13,6 +13,7 @@ from fare_chain.hashing import sha256
 from fare_chain.keys import KeyUse
 from fare_chain.mirror_feed import write_feed
 from fare_chain.note import read_note
+from fare_chain.proofs import read_proof_file
 from settlement.mirror.following import compare_with
 from settlement.mirror.mirror_app import make_mirror_app
 from simulators.adversary.house import LyingHouse
@@ -100,7 +101,10 @@ def test_honest_mirrors_ends_and_strangers_words_stop_nobody(birch, truth, tmp_p
         birch.compare_end(cedar.end)
         birch.compare(cedar.note)
         cedar.compare_end(birch.end)
-    for word in ("", "no proof", cedar.end.replace("index ", "index 1"), cedar.end[:-9], truth.ticks()[0].note):
+    changed = read_proof_file(cedar.end)
+    forged = replace(changed, extra=changed.extra[:-1] + bytes([changed.extra[-1] ^ 1])).to_text()
+    assert birch.mirrored.ends.differs(forged) is None, "what its path does not lead to is not looked into"
+    for word in ("", "no proof", forged, cedar.end.replace("index ", "index 1"), cedar.end[:-9], truth.ticks()[0].note):
         birch.compare_end(word)
     assert (birch.stopped, cedar.stopped, birch.shelf.evidence(), cedar.shelf.evidence()) == (None, None, [], [])
 

@@ -20,6 +20,7 @@ from fare_chain.proofs import inclusion_ranges, prove_inclusion
 from fare_chain.tap import TAP_BYTES, TapKind, records
 from simulators.small_cities import OPENING_US
 from simulators.small_house import ORIGIN, SmallAdapter, SmallRider, small_key, small_ring
+from tests.lies.forging import WHERE, forged
 from tests.lies.liars import cosigning
 from tests.settlement.mirror.mirror_world import POLICY
 
@@ -135,6 +136,21 @@ def test_real_artefacts_of_honest_parties_convict_nobody(kind, draw):
     items = [(name, draw.draw(st.sampled_from(POOLS[name]))) for name in evidence.ITEMS[kind]]
     if kind in (EvidenceKind.DOUBLE_BATCH, EvidenceKind.BAD_ROOT, EvidenceKind.BAD_RIDER_SIGNATURE):
         items += [("key", key) for key in draw.draw(st.lists(st.sampled_from(KEY_PROOFS), max_size=2))]
+    with pytest.raises(FareChainError):
+        judged(kind, items)
+
+
+@pytest.mark.parametrize("kind", EvidenceKind)
+@settings(max_examples=300, deadline=None)
+@given(draw=st.data(), where=st.sampled_from(WHERE), at=st.integers(0, 2000))
+def test_an_honest_artefact_beside_its_own_forgery_convicts_nobody(kind, draw, where, at):
+    names = evidence.ITEMS[kind]
+    items = [(name, draw.draw(st.sampled_from(POOLS[name]))) for name in names]
+    if names in (("receipt", "proof"), (names[0],) * 2):  # the same thing twice, once forged: what a forger would try
+        items[1] = (names[1], forged(items[0][1], where, at))
+    else:
+        forge = draw.draw(st.integers(0, len(items) - 1))
+        items[forge] = (names[forge], forged(items[forge][1], where, at))
     with pytest.raises(FareChainError):
         judged(kind, items)
 
