@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -23,6 +24,7 @@ from city_adapters.catalogue import load_catalogue
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind
+from fare_chain.evidence_folder import keep_evidence
 from fare_chain.governance import TermEntry, read_term_entry
 from fare_chain.key_files import read_signing_key
 from fare_chain.keys import SigningKey
@@ -179,7 +181,7 @@ class House:
         finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
         if finality is not None:
             await finality.restore()
-        intake = Intake(engine, sequencer, ring)
+        intake = Intake(engine, sequencer, ring, keep=partial(keep_evidence, self.settings.data / "evidence"))
         self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
         await self.retention.restore()
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)

@@ -76,6 +76,7 @@ DOORS = {
         "command_line",
         "commands",
     ),
+    *("evidence_commands", "evidence_folder", "kept_receipts", "receipt_commands"),
     *(
         "adapter",
         "gate_app",

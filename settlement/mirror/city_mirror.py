@@ -17,6 +17,8 @@ from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
 from fare_chain.note import Note, cosign
 from fare_chain.policy import Policy, PolicyKey
 from fare_chain.witness import SIZE_TYPE, Refused, judge, read_request
+from settlement.mirror.cosigners import Cosigners
+from settlement.mirror.ends import fork_evidence
 from settlement.mirror.heads import Heads
 from settlement.mirror.journal import Journal, KeyRole
 from settlement.mirror.rederive import Mirrored
@@ -67,6 +69,7 @@ class CityMirror:
         self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
         self.stopped = shelf.stopped()
         self.heads = Heads(policy)
+        self.cosigners = Cosigners(policy)
         self.waiting: str | None = None
         """Why it cosigns nothing for the moment; None while it does."""
         self.bad_riders = 0
@@ -76,6 +79,8 @@ class CityMirror:
         """The last checkpoint with this city's witness line; empty before the first of this run."""
         self.note = ""
         """The last checkpoint with this mirror's clearing cosignature; empty before the first of this run."""
+        self.end = ""
+        """The last entry under that checkpoint, proved: what other mirrors hold to theirs, whatever their sizes."""
         state = shelf.read_state()
         if state is not None:
             self.mirrored.resume(*state[1:])
@@ -102,6 +107,19 @@ class CityMirror:
         fork = self.heads.compare(theirs)
         if fork is not None and self.stopped is None:
             self._stop(_FORKED, fork.encode())
+        for text in self.cosigners.see(theirs):
+            self.shelf.keep_evidence(text.encode())
+
+    def compare_end(self, theirs: str) -> None:
+        """Hold another mirror's end to the entry that stands here: where they differ the log forked, at whatever sizes; stop."""
+        index = self.mirrored.ends.differs(theirs)
+        if index is None or self.stopped is not None:
+            return
+        text = fork_evidence(self.shelf.feeds_from(0), theirs, index, self.policy)
+        if text is not None:
+            self._stop(
+                f"the log signed two trees with different entries {index}: another mirror was shown the other one", text.encode()
+            )
 
     def _take(self, ticks: Sequence[FeedTick], feed: bytes) -> list[str]:
         checkpoints = self._verify(ticks, feed)
@@ -132,6 +150,7 @@ class CityMirror:
         given = [(tick, checkpoint) for tick, checkpoint in zip(ticks, checkpoints, strict=True) if checkpoint.size >= cosigned]
         notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]
         self.note = notes[-1]
+        self.end = self.mirrored.ends.shown(self.note)
         return notes
 
     def witness(self, data: bytes) -> Refused | str:

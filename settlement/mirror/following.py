@@ -143,16 +143,11 @@ class FollowingMirror:
         """Ask the other mirrors every second what they were shown; one that does not answer is asked again."""
         own = self.mirror.keys.clearing_as.name
         places = [witness.url for witness in self.policy.quorum_witnesses() if witness.url and witness.name != own]
-        path = f"/{sha256(self.origin.encode()).hex()}/checkpoint"
+        log = f"/{sha256(self.origin.encode()).hex()}"
         async with httpx2.AsyncClient(timeout=EXCHANGE_S * 5, trust_env=False) as client:
             while self.mirror.stopped is None:
                 for place in places:
-                    try:
-                        answer = await client.get(place.rstrip("/") + path)
-                    except (httpx2.TransportError, httpx2.InvalidURL):
-                        continue
-                    if answer.status_code == httpx2.codes.OK:
-                        self.mirror.compare(answer.text)
+                    await compare_with(self.mirror, client, place.rstrip("/") + log)
                 await asyncio.sleep(EXCHANGE_S)
 
     def _bearer(self) -> str:
@@ -161,6 +156,19 @@ class FollowingMirror:
             self._token = issue_token(self.access_key, self.access, audience=self.origin, now_s=now_s, lifetime_s=_TOKEN_S)
             self._token_until_s = now_s + _TOKEN_S // 2
         return self._token
+
+
+async def compare_with(mirror: CityMirror, client: httpx2.AsyncClient, place: str) -> None:
+    """Hold to our own what another mirror shows at its address of this log: its head, and the entry at its end."""
+    try:
+        head, end = [await client.get(f"{place}/{name}") for name in ("checkpoint", "end")]
+    except (httpx2.TransportError, httpx2.InvalidURL):
+        return
+    if head.status_code == httpx2.codes.OK:
+        mirror.compare(head.text)
+    if end.status_code == httpx2.codes.OK:
+        # Beside the loop: where it differs, the whole shelf is read for the proof.
+        await asyncio.to_thread(mirror.compare_end, end.text)
 
 
 async def _watch_parent(parent: int | None, server: _Server) -> None:
