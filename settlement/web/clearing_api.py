@@ -13,6 +13,7 @@ from settlement.reports.catalogue import PAIR_MATRIX, find_report
 from settlement.reports.lines import pair_matrix_line, window_net_lines
 from settlement.reports.tables import FORMATS, Line
 from settlement.store import books
+from settlement.terms.standby import Standby
 from settlement.web.answers import Json
 from settlement.web.parts import Parts, parts_of
 
@@ -54,6 +55,7 @@ async def status(request: Request) -> Response:
             "provisional": finality is None or finality.size < parts.sequencer.head.head.size,
             "cosigned_to": {} if finality is None else finality.cosigned_to,
             "staged_batches": len(parts.sequencer.staging.batches),
+            "standby": isinstance(parts.sequencer, Standby),
         }
     )
 

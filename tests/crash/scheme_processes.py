@@ -62,14 +62,14 @@ class SchemeOfProcesses:
         write_member_key(private, self.data / "members", STANDBY_KEY, key, described)
         (private / f"{STANDBY_KEY}.key").rename(private / "house-log.key")
 
-    def standby_role(self, term: Path | None) -> Role:
-        """The same house with another key, another port, and the term that the cities signed."""
+    def standby_role(self, *how: object) -> Role:
+        """The same house with another key and another port: `--standby`, or `--term` and what the cities signed."""
         command = list(self.roles["house"].command)
         port = self.demo.port + STANDBY_PORT
         command[command.index("--keys") + 1] = str(self.data / "keys" / "standby")
         command[command.index("--port") + 1] = str(port)
         command[command.index("--data") + 1] = str(self.data / "standby")
-        command += [] if term is None else ["--term", str(term)]
+        command += map(str, how)
         return Role("standby", tuple(command), f"http://127.0.0.1:{port}/v1/health")
 
     def start(self, *names: str) -> None:

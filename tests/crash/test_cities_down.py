@@ -38,7 +38,7 @@ def seen(postgres_url, tmp_path_factory):
         scheme.start("shanghai", *scheme.mirrors)
         ride(scheme, told)
         scheme.wait(lambda: scheme.is_final(9), "all nine cosign")
-        for chapter in (two_down, three_down, all_back, house_lost, standby_takes_over, old_house_wakes):
+        for chapter in CHAPTERS:
             chapter(scheme, told)
     finally:
         scheme.end()
@@ -83,24 +83,35 @@ def all_back(scheme, told):
 
 
 def house_lost(scheme, told):
-    """The house hangs, its key is gone; gates open all the same, and seven cities sign for the standby."""
-    scheme.wait(lambda: scheme.is_final(9), "the ledger is at rest")
+    """The house hangs, its key is gone, with a tick that no mirror has seen; gates open all the same."""
+    for name in scheme.mirrors:
+        scheme.processes[name].send_signal(signal.SIGSTOP)
+    ride(scheme, told)
     scheme.processes["house"].send_signal(signal.SIGSTOP)
     (scheme.data / "keys" / members.HOUSE / "house-log.key").rename(scheme.data / "lost.key")
+    for name in scheme.mirrors:
+        scheme.processes[name].send_signal(signal.SIGCONT)
     told.taps += scheme.ride()
     told.spooled = scheme.spooled()
-    mirror = scheme.roles[scheme.mirrors[0]].health_url.removesuffix("/v1/health")
-    checkpoint = scheme.data / "checkpoint"
-    checkpoint.write_bytes(scheme.client.get(f"{mirror}/clearing/{sha256(ORIGIN.encode()).hex()}/checkpoint").content)
+    told.mirrors_before = [mirror_status(scheme, name)["size"] for name in scheme.mirrors]
+
+
+def cities_sign_a_term(scheme, told):
+    """A standby shows what is stored; once seven cities have cosigned it, they sign, six in vain."""
+    scheme.roles["standby"] = scheme.standby_role("--standby")
+    scheme.start("standby")
+    scheme.address.turn(scheme.demo.port + STANDBY_PORT)
+    scheme.wait(lambda: scheme.is_final(9), "all nine come to the end of what is stored")
+    told.standing_by, told.spooled_at_standby = scheme.status(), scheme.spooled()
     log_key = scheme.data / "members" / f"{STANDBY_KEY}.pub"
-    proposed = scheme.run("term", "propose", "--log-key", log_key, "--number", 1, "--checkpoint", checkpoint)
+    proposed = scheme.run("term", "propose", "--log-key", log_key, "--number", 1, "--house", scheme.url)
     (scheme.data / "proposed").write_bytes(proposed.stdout)
     with ThreadPoolExecutor(2) as pool:
         told.approved = list(pool.map(lambda slug: approve(scheme, slug), scheme.demo.slugs[:QUORUM]))
+    scheme.kill("standby", number=signal.SIGTERM)
     six, seven = (join(scheme, scheme.demo.slugs[:count]) for count in (QUORUM - 1, QUORUM))
-    scheme.roles["standby"] = scheme.standby_role(six)
-    told.six = scheme.run(*scheme.roles["standby"].command[1:])
-    scheme.roles["standby"] = scheme.standby_role(seven)
+    told.six = scheme.run(*scheme.standby_role("--term", six).command[1:])
+    scheme.roles["standby"] = scheme.standby_role("--term", seven)
 
 
 def approve(scheme, slug):
@@ -119,7 +130,6 @@ def join(scheme, slugs):
 
 def standby_takes_over(scheme, told):
     scheme.start("standby")
-    scheme.address.turn(scheme.demo.port + STANDBY_PORT)
     ride(scheme, told)
     scheme.wait(lambda: scheme.is_final(9), "all nine follow the standby")
     told.after_failover, told.second_term = scheme.status(), scheme.get("v1/health").json()["term"]
@@ -143,6 +153,9 @@ def old_house_wakes(scheme, told):
     told.verified_at_the_end = scheme.verify()
 
 
+CHAPTERS = (two_down, three_down, all_back, house_lost, cities_sign_a_term, standby_takes_over, old_house_wakes)
+
+
 def test_with_two_cities_down_every_window_still_becomes_final(seen):
     assert seen.grew_with_two_down > 0
     assert not seen.two_down["provisional"]
@@ -163,6 +176,12 @@ def test_when_they_are_back_it_resumes_by_itself_and_nothing_is_lost(seen):
     for text in (seen.published_before, seen.published_after):
         assert seen.policy.open_final(text).is_final
     assert seen.verified["size"] >= seen.three_down["size"]
+
+
+def test_a_standby_without_a_term_brings_the_mirrors_to_the_end_and_appends_nothing(seen):
+    assert max(seen.mirrors_before) < seen.standing_by["size"] == seen.standing_by["final_size"]
+    assert seen.standing_by["standby"]
+    assert seen.spooled_at_standby == seen.spooled > 0, "it takes no batch"
 
 
 def test_six_cities_are_too_few_for_a_term_and_seven_are_enough(seen):
