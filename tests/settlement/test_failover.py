@@ -6,7 +6,7 @@ import pytest
 
 from fare_chain.audit import audit
 from fare_chain.batch import CityTail
-from fare_chain.errors import Conflict, Untrusted
+from fare_chain.errors import Conflict, Overloaded, Untrusted
 from fare_chain.events import EntryKind, KeyEntry
 from fare_chain.governance import Term, TermEntry
 from fare_chain.hashing import sha256
@@ -17,11 +17,15 @@ from fare_chain.log_reader import FolderLog
 from fare_chain.note import NoteVerifier
 from fare_chain.tap import TapKind
 from settlement.house import RECOVERABLE, boot
+from settlement.intake import Intake
 from settlement.ports import CommittedTick
 from settlement.sequencer import Control
 from settlement.store import clearings
 from settlement.store import ledger as store
+from settlement.store.database import make_engine
 from settlement.store.ledger import TermLost
+from settlement.store.migrating import migrate
+from settlement.terms.standby import Standby
 from simulators.small_cities import FOREVER_US, SECOND_US
 from simulators.small_house import CITIES, LOG_VERIFIER, ORIGIN, SmallAdapter, SmallHouse, SmallRider, small_key
 
@@ -176,3 +180,45 @@ def test_after_a_window_was_closed_a_clock_that_stands_before_its_end_appends_be
         assert final.clearing.state.next_index == final.sequencer.head.head.size
 
     told(story)
+
+
+def test_a_standby_without_a_term_takes_none_and_stops_nobody(told):
+    async def story(house, _client):
+        await register(house)
+        with pytest.raises(Conflict, match="start it with --standby"):
+            await take_over(house, None)
+        house.sequencer.stage_control((await house._genesis())[0])
+        await house.tick()
+
+    told(story)
+
+
+def test_a_standby_shows_what_is_stored_and_takes_no_batch(told):
+    async def story(house, _client):
+        await register(house)
+        standby = await Standby.open(house.engine, key=STANDBY, origin=ORIGIN, clock=lambda: house.now_us)
+        stopping = asyncio.Event()
+        watching = asyncio.create_task(standby.watch(stopping))
+        tap = SmallRider(99, 1).scan(2, 1, TapKind.ENTRY, house.now_us)
+        batch = SmallAdapter(2, CityTail(*_end(house, 2))).seal([tap])
+        with pytest.raises(Overloaded, match="a standby"):
+            await Intake(house.engine, standby, house.intake.ring).accept(batch.to_bytes())
+        (receipt,) = await house.take(batch)  # the first house is well: nobody has fenced it
+        while standby.head != house.sequencer.head:
+            await asyncio.sleep(0.01)
+        assert await Intake(house.engine, standby, house.intake.ring).accept(batch.to_bytes()) == receipt
+        stopping.set()
+        await watching
+
+    told(story)
+
+
+def test_there_is_nothing_to_stand_by_for_before_the_first_house(database_url):
+    async def main():
+        engine = make_engine(database_url)
+        await migrate(engine)
+        with pytest.raises(Conflict, match="without --standby"):
+            await Standby.open(engine, key=STANDBY, origin=ORIGIN, clock=lambda: 0)
+        await engine.dispose()
+
+    asyncio.run(main())
