@@ -54,7 +54,9 @@ def house(
         Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
     ] = None,
     term: Annotated[Path | None, typer.Option(help="Take over with this term, signed by the cities")] = None,
-    standby: Annotated[bool, typer.Option("--standby", help="Show mirrors what is stored and append nothing, until a term")] = False,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Show mirrors what is stored and append nothing, until a term")
+    ] = False,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:

@@ -180,9 +180,7 @@ class House:
         sequencer, clearing = await boot(
             engine, key=self.key, origin=self.settings.origin, clock=clock_us, term=self.term, ml_dsa=self.ml_dsa
         )
-        controls, ring = await publish(
-            engine, self.settings.members, self.settings.cities, self.settings.cache, self.key.public
-        )
+        controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache, self.key.public)
         for control in controls:
             sequencer.stage_control(control)
         return sequencer, clearing, ring

@@ -16,7 +16,6 @@ from fare_chain.merkle import Frontier, perfect_nodes
 from fare_chain.tiles import TILE_WIDTH, ReadTile, node_reader, tiles_of
 from settlement.store.database import body, checkpoint, codes, entry, fork, head, rule_table, tile
 
-
 HANGING_S = 10
 """How long a house may stand still in the middle of a write that others wait for; then PostgreSQL ends its session."""
 

@@ -1,4 +1,4 @@
-"""The scheme's address: a name behind which now one house answers and now another, as a load balancer or a DNS record would do it."""
+"""The scheme's address: a name behind which now one house answers and now another, as with a load balancer or a DNS record."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ class Forwarder:
     async def _cut(self) -> None:
         for writer in list(self._open):
             writer.transport.abort()
-        while self._open:
+        while self._open:  # noqa: ASYNC110  the connections take themselves out
             await asyncio.sleep(0.01)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

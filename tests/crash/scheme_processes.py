@@ -118,7 +118,9 @@ class SchemeOfProcesses:
     def is_final(self, cities: int) -> bool:
         """Whether all of the ledger is final, and cosigned by so many cities."""
         told = self.status()
-        return bool(told) and told["size"] == told["final_size"] and list(told["cosigned_to"].values()).count(told["size"]) >= cities
+        return (
+            bool(told) and told["size"] == told["final_size"] and list(told["cosigned_to"].values()).count(told["size"]) >= cities
+        )
 
     def get(self, path: str) -> httpx2.Response:
         """Ask whoever answers at the scheme's address."""
@@ -145,9 +147,7 @@ class SchemeOfProcesses:
 
     def run(self, *words: object) -> subprocess.CompletedProcess[bytes]:
         """Run a command as an operator does."""
-        return subprocess.run(
-            [program(), *map(str, words)], capture_output=True, check=False, timeout=60, env=self.environment
-        )
+        return subprocess.run([program(), *map(str, words)], capture_output=True, check=False, timeout=60, env=self.environment)
 
     def verify(self) -> dict:
         """What `verify` says of the whole log, with the policy's quorum of seven."""

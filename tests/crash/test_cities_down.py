@@ -1,4 +1,4 @@
-"""Two cities down: final goes on. Three: it stops, nothing is lost, it resumes by itself. The house down for good: the cities go on.
+"""Two cities down: final goes on. Three: it stops, nothing is lost, it resumes by itself. The house lost: the cities go on.
 
 One scheme of processes lives through all of it, once; each test asks for one thing of what was seen.
 """
@@ -13,11 +13,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from fare_chain.hashing import sha256
 from fare_chain.policy import read_policy
 from simulators import members
 from tests.conftest import _execute
-from simulators.demo import ORIGIN
 from tests.crash.scheme_processes import STANDBY_KEY, STANDBY_PORT, SchemeOfProcesses
 
 pytestmark = pytest.mark.slow
@@ -115,7 +113,14 @@ def cities_sign_a_term(scheme, told):
 
 
 def approve(scheme, slug):
-    folders = ("--data", scheme.data / "mirrors" / slug, "--members", scheme.data / "members", "--keys", scheme.data / "keys" / slug)
+    folders = (
+        "--data",
+        scheme.data / "mirrors" / slug,
+        "--members",
+        scheme.data / "members",
+        "--keys",
+        scheme.data / "keys" / slug,
+    )
     more = ("--policy", scheme.data / members.POLICY, "--out", scheme.data / f"{slug}.signature")
     return scheme.run("approve-term", scheme.data / "proposed", "--city", slug, *folders, *more)
 

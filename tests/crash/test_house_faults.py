@@ -1,7 +1,7 @@
-"""Each durable step of a house fails, kept and not kept, or takes the process with it; the next house loses nothing of what was told.
+"""Each durable step of a house fails, kept or not, or takes the process with it; the next house loses nothing that was told.
 
-The steps are not listed here: one undisturbed telling over a wire that counts them gives the matrix, so that a new statement is in it
-by itself. `make faults` runs every step; without it one step of each kind is enough.
+The steps are not listed here: one undisturbed telling over a wire that counts them gives the matrix, so that a new statement is
+in it by itself. `make faults` runs every step; without it the first and the last of each kind are enough.
 """
 
 import asyncio
@@ -10,41 +10,16 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import make_url
 
 from fare_chain.errors import FareChainError
 from settlement.house import RECOVERABLE
-from tests.conftest import _execute
+from tests.crash.databases import Databases
 from tests.crash.house_life import World, begin, judge, live, live_until_killed
 from tests.crash.wire import Fault, Wire
 
 EVERY_STEP = os.environ.get("FARE_CHAIN_FAULTS") == "all"
-
-
-class Databases:
-    """Copies of the database on which the story begins, one for each telling."""
-
-    def __init__(self, url):
-        self.server = make_url(url)
-        self.template = f"begin_{uuid4().hex}"
-
-    def url_of(self, name):
-        return self.server.set(database=name).render_as_string(hide_password=False)
-
-    async def prepare(self):
-        await _execute(self.server, f"CREATE DATABASE {self.template} TEMPLATE template0 STRATEGY file_copy")
-        return await begin(self.url_of(self.template))
-
-    async def copy(self):
-        name = f"fault_{uuid4().hex}"
-        await _execute(self.server, f"CREATE DATABASE {name} TEMPLATE {self.template}")
-        return name
-
-    async def drop(self, name):
-        await _execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Matrix:
@@ -52,7 +27,7 @@ class Matrix:
 
     def __init__(self, databases, folder):
         self.databases, self.folder = databases, folder
-        self.given = asyncio.run(databases.prepare())
+        self.given = asyncio.run(databases.prepare(begin))
         self.steps, self.outcome = asyncio.run(self._undisturbed())
 
     async def _undisturbed(self):

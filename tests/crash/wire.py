@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from sqlalchemy import make_url
 
@@ -52,7 +52,7 @@ class Wire:
             .render_as_string(hide_password=False)
         )
 
-    async def __aenter__(self) -> "Wire":
+    async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(self._connected, self.folder / SOCKET)
         return self

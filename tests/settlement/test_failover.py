@@ -128,7 +128,7 @@ def test_a_house_that_hangs_in_the_middle_of_a_tick_cannot_keep_a_standby_out(to
         term, begin = signed_term(house), house.sequencer.head.head.size
         monkeypatch.setattr(store, "_driver", hangs)
         hanging = asyncio.create_task(house.sequencer.tick())
-        while store._driver is hangs:
+        while store._driver is hangs:  # noqa: ASYNC110  until it hangs
             await asyncio.sleep(0.01)
         async with asyncio.timeout(20):
             sequencer, _clearing = await take_over(house, term)
@@ -204,7 +204,7 @@ def test_a_standby_shows_what_is_stored_and_takes_no_batch(told):
         with pytest.raises(Overloaded, match="a standby"):
             await Intake(house.engine, standby, house.intake.ring).accept(batch.to_bytes())
         (receipt,) = await house.take(batch)  # the first house is well: nobody has fenced it
-        while standby.head != house.sequencer.head:
+        while standby.head != house.sequencer.head:  # noqa: ASYNC110  it looks four times a second
             await asyncio.sleep(0.01)
         assert await Intake(house.engine, standby, house.intake.ring).accept(batch.to_bytes()) == receipt
         stopping.set()
