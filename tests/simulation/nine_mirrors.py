@@ -86,6 +86,7 @@ class City:
     """On which side of a partition it is; the house is on side 0."""
     busy_until_us: int = 0
     given: bytes = b""
+    unsent: list[str] = field(default_factory=list)
     history: OtherHistory | None = None
     """What it is shown instead of the ledger; None for the truth."""
 
@@ -141,7 +142,7 @@ class World:
             Shelf(folder), Journal(folder / "cosigned"), CityKeys.of(name, POLICY, clearing, witness), POLICY,
             issuers=frozenset({number}), pool=self.pool, clock=lambda: self.now_us // SECOND_US + city.clock_s,
         )  # fmt: skip
-        city.busy_until_us, city.given = self.now_us, b""
+        city.busy_until_us, city.given, city.unsent = self.now_us, b"", []
 
     def kill(self, name: str) -> None:
         """A city's mirror is gone, its files stay."""
@@ -196,9 +197,11 @@ class World:
             await self._send(city, city.mirror.take(given))
         if self.house is None or city.side != 0:
             return
+        if city.unsent:
+            await self._send(city, city.unsent)
         ticks = await self._ticks_for(city)
         if not ticks:
-            city.mirror.take(b"")
+            await self._send(city, city.mirror.take(b""))
             return
         if city.lost_feeds:
             city.lost_feeds -= 1
@@ -218,11 +221,13 @@ class World:
         return ticks
 
     async def _send(self, city: City, notes: list[str]) -> None:
+        city.unsent = notes or city.unsent
         if not notes or self.house is None or city.side != 0:
             return
         if city.lost_lines:
             city.lost_lines -= 1
             return
+        city.unsent = []
         try:
             await self.finality.take(notes)
         except Exception:  # noqa: BLE001  a house that forks refuses what it does not have, and the mirror tries again

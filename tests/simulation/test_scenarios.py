@@ -1,7 +1,8 @@
 """Scenarios as text: each file of `scenarios` is a story of nine mirrors and a house, in the words that are explained here.
 
     seed N                        where chance begins
-    run 2s | rest                 time passes with riders; without, until every window is on the ledger and everybody has caught up
+    run 2s | wait 2s              time passes, with riders and without
+    rest                          time passes until every window is on the ledger and everybody has caught up
     kill X.. | start X..          a city's mirror, or the house, dies; comes back on its files
     drop X N feeds|lines          the next N answers to a mirror are lost; or its next N posts of cosignatures
     delay X 1.5s                  what a mirror is given reaches it so much later
@@ -83,6 +84,9 @@ class Scenario:
 
     async def do_run(self, seconds):
         await self.world.run(float(seconds.removesuffix("s")))
+
+    async def do_wait(self, seconds):
+        await self.world.run(float(seconds.removesuffix("s")), riding=False)
 
     async def do_rest(self):
         await self.world.run(3.5, riding=False)
