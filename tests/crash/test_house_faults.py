@@ -19,6 +19,7 @@ from tests.crash.databases import Databases
 from tests.crash.house_life import World, begin, judge, live, live_until_killed
 from tests.crash.wire import Fault, Wire
 
+pytestmark = pytest.mark.slow
 EVERY_STEP = os.environ.get("FARE_CHAIN_FAULTS") == "all"
 
 

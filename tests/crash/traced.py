@@ -83,4 +83,4 @@ def _calls(log: str, folder: Path) -> Iterator[Call]:
 
 def _kind(path: str) -> str:
     """The kind of a file by its name: numbers and hashes left out."""
-    return re.sub(r"[0-9a-f]{64}|\d{20}", "*", path.strip("/")) or "."
+    return re.sub(r"[0-9a-f]{64}|\d{12,20}", "*", path.strip("/")) or "."
