@@ -39,12 +39,14 @@ class SchemeOfProcesses:
         self.environment = {**os.environ, "DATABASE_URL": database_url}
         self.make_standby_key()
         self.demo = Demo(Wish(0, 0, 1, data, cache=tables_cache(None)), Quiet(), {})
-        self.address = Forwarder(self.demo.port)
+        self.address, self.mirrors_way = Forwarder(self.demo.port), Forwarder(self.demo.port)
         self.url = f"http://127.0.0.1:{self.address.port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         house = self.demo.house_role()
-        self.demo.house_url = self.url  # gates and mirrors know the scheme's address alone
-        self.roles = {role.name: role for role in (house, *self.demo.gate_roles()[:1], *self.demo.mirror_roles())}
+        self.demo.house_url = self.url  # gates and mirrors know the scheme's address alone, each by a way of their own
+        gates = self.demo.gate_roles()[:1]
+        self.demo.house_url = f"http://127.0.0.1:{self.mirrors_way.port}"
+        self.roles = {role.name: role for role in (house, *gates, *self.demo.mirror_roles())}
         self.client = httpx2.Client(timeout=30, trust_env=False)
         self.riders = 0
 
@@ -72,6 +74,11 @@ class SchemeOfProcesses:
         command += map(str, how)
         return Role("standby", tuple(command), f"http://127.0.0.1:{port}/v1/health")
 
+    def turn(self, port: int) -> None:
+        """From now on another house answers at the scheme's address."""
+        self.address.turn(port)
+        self.mirrors_way.turn(port)
+
     def start(self, *names: str) -> None:
         """Start these together; return once all are ready."""
         for name in names:
@@ -95,6 +102,7 @@ class SchemeOfProcesses:
             process.wait(30)
         self.client.close()
         self.address.close()
+        self.mirrors_way.close()
 
     def log(self, name: str) -> str:
         """What a process wrote."""

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 
 QUORUM, DOWN = 7, 3
+NOBODY = 9
+"""A port on which nobody answers."""
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +84,10 @@ def all_back(scheme, told):
 
 def house_lost(scheme, told):
     """The house hangs, its key is gone, with a tick that no mirror has seen; gates open all the same."""
-    for name in scheme.mirrors:
-        scheme.processes[name].send_signal(signal.SIGSTOP)
+    scheme.mirrors_way.turn(NOBODY)
     ride(scheme, told)
     scheme.processes["house"].send_signal(signal.SIGSTOP)
     (scheme.data / "keys" / members.HOUSE / "house-log.key").rename(scheme.data / "lost.key")
-    for name in scheme.mirrors:
-        scheme.processes[name].send_signal(signal.SIGCONT)
     told.taps += scheme.ride()
     told.spooled = scheme.spooled()
     told.mirrors_before = [mirror_status(scheme, name)["size"] for name in scheme.mirrors]
@@ -98,7 +97,7 @@ def cities_sign_a_term(scheme, told):
     """A standby shows what is stored; once seven cities have cosigned it, they sign, six in vain."""
     scheme.roles["standby"] = scheme.standby_role("--standby")
     scheme.start("standby")
-    scheme.address.turn(scheme.demo.port + STANDBY_PORT)
+    scheme.turn(scheme.demo.port + STANDBY_PORT)
     scheme.wait(lambda: scheme.is_final(9), "all nine come to the end of what is stored")
     told.standing_by, told.spooled_at_standby = scheme.status(), scheme.spooled()
     log_key = scheme.data / "members" / f"{STANDBY_KEY}.pub"
@@ -210,6 +209,6 @@ def test_the_old_house_that_wakes_up_is_fenced_and_ends_with_a_sentence(seen):
 
 
 def test_in_the_end_the_audit_holds_from_zero_under_both_keys(seen):
-    assert seen.verified_at_the_end["size"] == seen.end["size"]
+    assert seen.verified_at_the_end["size"] >= seen.end["size"], "a second may have been closed meanwhile"
     assert seen.end["taps"] == seen.taps
     assert seen.end["positions_sum"] == 0
