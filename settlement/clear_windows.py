@@ -72,10 +72,11 @@ _Ahead = asyncio.Queue[tuple[CommittedTick, Folded | None] | None]
 class ClearWindows:
     """The clearing of one ledger: a state in memory, and its results in the database."""
 
-    def __init__(self, engine: AsyncEngine, stage: Callable[[Control], None]) -> None:
-        """Before `restore`, nothing is known; `stage` takes the WINDOW entries."""
+    def __init__(self, engine: AsyncEngine, stage: Callable[[Control], None], term: int) -> None:
+        """Before `restore`, nothing is known; `stage` takes the WINDOW entries, `term` is the sequencer's."""
         self.engine = engine
         self.stage = stage
+        self.term = term
         self.state: State | None = None
         self.positions: Balances = ()
         self.latencies = Latencies()
@@ -182,6 +183,10 @@ class ClearWindows:
         with_snapshot = new_tick and folded.state.second >= self._snapshot_due
         async with self.engine.begin() as connection:
             # Dead before this block ends: the tick is cleared again from the ledger. Dead after: it is there, once.
+            if not new_tick:
+                # Windows that time alone closes: a tick has the clearing's head to hold it, these have the term, so that a house
+                # that was replaced cannot close a second in which the next one still appends.
+                await ledger_store.hold_term(connection, self.term)
             for item in new_windows:
                 await clearings.write_window(connection, item.window, item.before.window.sums, window_postings(item.before))
             if cleared is not None and new_tick:

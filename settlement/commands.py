@@ -64,6 +64,9 @@ def house(
     codes_days: Annotated[
         int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
     ] = 90,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Show mirrors what is stored and append nothing, until a term")
+    ] = False,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -89,6 +92,7 @@ def house(
         term,
         anchor_every,
         codes_days,
+        standby,
     )
     run_house(settings)
 

@@ -67,6 +67,8 @@ class CityMirror:
         self.shelf, self.journal, self.keys, self.policy = shelf, journal, keys, policy
         self.clock = clock
         self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
+        self._left: tuple[FeedTick, Checkpoint] | None = None
+        """The last tick given, where its cosignature may have reached nobody: given again as soon as there is nothing new."""
         self.stopped = shelf.stopped()
         self.heads = Heads(policy)
         self.cosigners = Cosigners(policy)
@@ -85,20 +87,25 @@ class CityMirror:
         if state is not None:
             self.mirrored.resume(*state[1:])
         for feed in shelf.feeds_from(0 if state is None else state[0]):
-            self._verify(read_feed(feed), feed)
+            ticks = read_feed(feed)
+            if checkpoints := self._verify(ticks, feed):
+                self._left = ticks[-1], checkpoints[-1]
         self._state_due = clock() + STATE_EVERY_S
 
     def take(self, feed: bytes) -> list[str]:
         """Verify, store and cosign what the house gave: a note for each checkpoint. None where nothing follows from here on.
 
-        Dead before the shelf has it: fetched again. Dead between shelf and journal: verified again at the start, cosigned by the
-        next feed's. Dead after the journal: the house learns of it by the next cosignature, which covers this one.
+        Dead before the shelf has it: fetched again. Dead between shelf and journal, or after the journal: verified again at the
+        start, and cosigned with the next feed, which may be an empty one: at rest no later cosignature would cover it.
         """
         ticks = read_feed(feed)
         if self.stopped is not None or not ticks:
             self.caught_up = True
+        if self.stopped is not None or (not ticks and self._left is None):
             return []
         with held_terms(self.shelf.folder) as held:
+            if not ticks:
+                return self._take_left(held.latest)
             allowed = self._allowed(ticks, held.latest)
             return self._take(allowed, feed if len(allowed) == len(ticks) else write_feed(allowed)) if allowed else []
 
@@ -126,6 +133,26 @@ class CityMirror:
         if not checkpoints:
             return []
         self.shelf.append(feed)
+        self._left = ticks[-1], checkpoints[-1]
+        notes = self._cosign(ticks, checkpoints, feed)
+        if notes and self.clock() >= self._state_due:
+            self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
+            # Now every tick that was verified lies in a file that is closed.
+            kept = self.mirrored.walk.kept
+            self.shelf.let_go(kept.codes_from, kept.erased, kept.erased_taps)
+            self._state_due = self.clock() + STATE_EVERY_S
+        return notes
+
+    def _take_left(self, term: Term | None) -> list[str]:
+        """Cosign the last tick of an earlier feed; not beyond where a term that this city approved begins."""
+        assert self._left is not None
+        tick, checkpoint = self._left
+        if term is not None and self.mirrored.walk.term < term.number and checkpoint.size > term.size:
+            return []
+        return self._cosign([tick], [checkpoint], write_feed([tick]))
+
+    def _cosign(self, ticks: Sequence[FeedTick], checkpoints: Sequence[Checkpoint], feed: bytes) -> list[str]:
+        """Write the last checkpoint in the journal, and give those of these notes that were not cosigned before, with our line."""
         last, time_s = checkpoints[-1], int(self.clock())
         cosigned = self.journal.last(KeyRole.CLEARING).size
         if last.size < cosigned:
@@ -140,13 +167,7 @@ class CityMirror:
         except Conflict as conflict:
             self._stop(str(conflict), feed)
             return []
-        self.waiting = None
-        if self.clock() >= self._state_due:
-            self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
-            # Now every tick that was verified lies in a file that is closed.
-            kept = self.mirrored.walk.kept
-            self.shelf.let_go(kept.codes_from, kept.erased, kept.erased_taps)
-            self._state_due = self.clock() + STATE_EVERY_S
+        self.waiting, self._left = None, None
         given = [(tick, checkpoint) for tick, checkpoint in zip(ticks, checkpoints, strict=True) if checkpoint.size >= cosigned]
         notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]
         self.note = notes[-1]

@@ -163,6 +163,12 @@ async def stored_windows(connection: AsyncConnection, from_second: int) -> dict[
     return {row.second: row.payload for row in rows}
 
 
+async def closed_until(connection: AsyncConnection) -> int:
+    """The second before which every window is closed, on the ledger or not yet; 0 before the first."""
+    query = sa.select(win.c.second + win.c.seconds).order_by(win.c.second.desc()).limit(1)
+    return int((await connection.execute(query)).scalar_one_or_none() or 0)
+
+
 async def last_window_on_ledger(connection: AsyncConnection) -> int:
     """The second of the last WINDOW entry; -1 before the first."""
     query = sa.select(entry.c.data).where(entry.c.kind == int(EntryKind.WINDOW)).order_by(entry.c.entry_index.desc()).limit(1)

@@ -77,6 +77,13 @@ def played(database_url, tmp_path):
 
     async def main(story):
         engine = make_engine(database_url)
+        try:
+            return await on(engine, story)
+        finally:
+            # A story that fails must not leave connections behind: they would be found, and blamed on, whatever test runs then.
+            await engine.dispose()
+
+    async def on(engine, story):
         await migrate(engine)
         house = SmallHouse(engine)
         await house.start()
@@ -90,9 +97,7 @@ def played(database_url, tmp_path):
         async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
             scene = Scene(house, finality, client, tmp_path)
             scene.app = app
-            result = await story(scene)
-        await engine.dispose()
-        return result
+            return await story(scene)
 
     yield lambda story: asyncio.run(main(story))
     while OPENED:
