@@ -108,6 +108,10 @@ def verify(
     ] = None,
     quorum: Annotated[int, typer.Option(help="Without a policy: how many members must have cosigned, by keys of the ledger")] = 0,
     rider_signatures: Annotated[bool, typer.Option(help="Check every rider's signature, not only the codes' hashes")] = True,
+    every_code: Annotated[
+        bool,
+        typer.Option("--every-code", help="Accept no rider code that is missing unless a RETENTION or ERASURE entry lets it go"),
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="Write progress into this file every few seconds, and go on from it if it is there")
     ] = None,
@@ -135,7 +139,7 @@ def verify(
         with progress_bar(quiet=as_json) as progress:
             result = audit(
                 source, verifiers, policy=trusted, quorum=quorum, followers=followers, rider_signatures=rider_signatures,
-                progress=progress, saved=progress_file.read(), save=progress_file.save,
+                every_code=every_code, progress=progress, saved=progress_file.read(), save=progress_file.save,
             )  # fmt: skip
     except (FareChainError, UnicodeDecodeError) as failure:
         where = failure.where if isinstance(failure, AuditFailure) else "log"
@@ -212,6 +216,7 @@ def verify_proof(
     from fare_chain.log_reader import read_text
     from fare_chain.note import read_vkey
     from fare_chain.policy import read_policy
+    from fare_chain.proof_words import in_words, to_json
 
     if (policy_file is None) == (not vkey):
         raise Malformed("name whose signatures count: either --policy FILE or --vkey KEY")
@@ -226,8 +231,11 @@ def verify_proof(
     except FareChainError as failure:
         print(json.dumps({"verified": False, "why": str(failure)}) if as_json else f"NOT VERIFIED\n  {failure}")
         raise typer.Exit(1) from failure
-    said = inner_proofs.in_words(proved)
-    print(json.dumps({"verified": True, "proves": said}) if as_json else "\n  ".join(["verified", *said]))
+    is_final = policy_file is not None and trusted.quorum != "none"
+    finality = "final: the policy's quorum has cosigned the checkpoint"
+    said = [*in_words(proved), finality if is_final else "not shown to be final: the log alone was asked for its signature"]
+    told = {"verified": True, "final": is_final, **to_json(proved), "proves": said}
+    print(json.dumps(told) if as_json else "\n  ".join(["verified", *said]))
 
 
 def verify_evidence(

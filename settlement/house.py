@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import structlog
 import uvicorn
 import uvloop
@@ -32,12 +33,14 @@ from fare_chain.log_reader import read_text
 from fare_chain.ml_dsa import MlDsaKey
 from fare_chain.note import NoteVerifier
 from fare_chain.policy import read_policy
+from settlement.anchoring import ANCHOR_EVERY_S, Anchoring
 from settlement.clear_windows import ClearWindows, LawBroken
 from settlement.finality import Finality
 from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
 from settlement.publishing import log_key, publish
+from settlement.retention import SCHEME_CODES_DAYS, Retention
 from settlement.sequencer import Control, Sequencer, ticks
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
@@ -75,6 +78,8 @@ class Settings:
     parent: int | None = None
     policy: Path | None = None
     term: Path | None = None
+    anchor_every_s: float = ANCHOR_EVERY_S
+    codes_days: int = SCHEME_CODES_DAYS
 
 
 def clock_us() -> int:
@@ -109,6 +114,7 @@ class House:
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
         self.running = Running()
+        self.retention: Retention
         self.stopping = asyncio.Event()
         self.failures = 0
 
@@ -176,14 +182,23 @@ class House:
         if finality is not None:
             await finality.restore()
         intake = Intake(engine, sequencer, ring, keep=partial(keep_evidence, self.settings.data / "evidence"))
+        self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
+        await self.retention.restore()
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:
-        """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
+        """Sequence and clear side by side: while a tick is gathered, the one before is folded and the one before that written."""
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
-        async with asyncio.TaskGroup() as tasks:
+        async with httpx2.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
-            tasks.create_task(self._clear(parts.clearing, committed))
+            clearing = tasks.create_task(parts.clearing.take_each(committed, parts.clearing.count_latency))
+            if parts.finality is not None and self.settings.anchor_every_s:
+                anchoring = Anchoring(parts.engine, parts.finality, client, self.settings.anchor_every_s)
+                submitting = tasks.create_task(anchoring.run())
+                clearing.add_done_callback(lambda _task: submitting.cancel())
+            retaining = tasks.create_task(self.retention.work())
+            # Once nothing is sequenced any more, an entry that it waits for will not come; where it is cut off, a start goes on.
+            clearing.add_done_callback(lambda _task: retaining.cancel())
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):
@@ -192,11 +207,6 @@ class House:
             await committed.put(tick)
             self.failures = 0
         await committed.put(None)
-
-    async def _clear(self, clearing: ClearWindows, committed: asyncio.Queue[CommittedTick | None]) -> None:
-        while (tick := await committed.get()) is not None:
-            await clearing.take(tick)
-            clearing.count_latency(tick)
 
 
 def _listen(host: str, port: int) -> socket.socket:

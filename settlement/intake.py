@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fare_chain.batch import SealedBatch, unseal
+from fare_chain.batch import SIGNED_HEADER_BYTES, SealedBatch, unseal
 from fare_chain.contradictions import double_batch, false_header
 from fare_chain.errors import Conflict, Malformed, Untrusted
 from fare_chain.keys import KeyRing
@@ -31,6 +31,8 @@ class Intake:
         self.sequencer = sequencer
         self.ring = ring
         self.keep = keep
+        self.needs_codes = False
+        """Whether the ledger says from which entry on rider codes are kept: then no batch comes without its own."""
 
     async def accept(self, data: bytes) -> str:
         """Take one batch and give its receipt, a `.tlog-proof` whose extra bytes are the ledger entry.
@@ -58,6 +60,11 @@ class Intake:
             raise Conflict(
                 f"city {header.city}'s batch {header.city_seq} names another batch before it than the one that is here: "
                 "the city's chain has forked, resume from the batch of the last receipt"
+            )
+        if self.needs_codes and not batch.codes:
+            raise Malformed(
+                f"city {header.city}'s batch {header.city_seq} carries no rider codes, and the ledger says that codes are kept: "
+                f"send all {header.count}, one for each tap (offset {SIGNED_HEADER_BYTES + len(batch.body)})"
             )
         return await self.sequencer.stage(batch)
 

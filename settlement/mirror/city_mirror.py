@@ -143,6 +143,9 @@ class CityMirror:
         self.waiting = None
         if self.clock() >= self._state_due:
             self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
+            # Now every tick that was verified lies in a file that is closed.
+            kept = self.mirrored.walk.kept
+            self.shelf.let_go(kept.codes_from, kept.erased, kept.erased_taps)
             self._state_due = self.clock() + STATE_EVERY_S
         given = [(tick, checkpoint) for tick, checkpoint in zip(ticks, checkpoints, strict=True) if checkpoint.size >= cosigned]
         notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]

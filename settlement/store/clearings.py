@@ -65,6 +65,8 @@ async def write_tick(connection: AsyncConnection, cleared: Cleared, positions: S
             journey_block=cleared.journeys.tobytes(),
             share_block=cleared.shares.tobytes(),
             join_block=cleared.joins.tobytes(),
+            adjustment_block=cleared.upheld.adjustments.tobytes(),
+            adjusted_share_block=cleared.upheld.shares.tobytes(),
         )
     )
     rows = [

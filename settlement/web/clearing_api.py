@@ -53,6 +53,8 @@ async def status(request: Request) -> Response:
             "final_size": 0 if finality is None else finality.size,
             "provisional": finality is None or finality.size < parts.sequencer.head.head.size,
             "cosigned_to": {} if finality is None else finality.cosigned_to,
+            "anchored_size": 0 if finality is None else finality.anchored[0],
+            "refused_by": {} if finality is None else finality.refused_by,
             "staged_batches": len(parts.sequencer.staging.batches),
         }
     )
