@@ -42,6 +42,7 @@ from settlement.store.starting import FAILURES, Database
 from settlement.terms.admission import admit
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
+from settlement.web.roles_file import read_roles
 
 LOG_KEY_NAME = "house-log"
 MOST_UNCLEARED_TICKS = 16
@@ -173,8 +174,15 @@ class House:
         finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
         if finality is not None:
             await finality.restore()
+        if controls:
+            # Before anybody is served: a batch in the same tick would stand before the key that signed it.
+            tick = await sequencer.tick()
+            if finality is not None:
+                finality.expect(tick)
+            await clearing.take(tick)
         intake = Intake(engine, sequencer, ring)
-        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
+        roles = read_roles(self.settings.members)
+        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, roles)
 
     async def _work(self, parts: Parts) -> None:
         """Sequence and clear side by side: a tick is cleared while the next one is gathered."""

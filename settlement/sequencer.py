@@ -34,6 +34,8 @@ MOST_RECENT_BYTES = 64 << 20
 """How much of what was just committed stays in memory for the mirrors; who is further behind reads from the database."""
 MOST_STAGED_BYTES = 256 << 20
 """What may wait for a tick: beyond it a city is told to come back, and keeps its spool."""
+MOST_AWAITED = 4096
+"""How many entries of the house's own may be waited for at a time: beyond it whoever asks is told to come back."""
 
 
 @dataclass(slots=True)
@@ -46,11 +48,12 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An entry of the house's own, and the table that a TARIFF entry names."""
+    """An entry of the house's own, the table that a TARIFF entry names, and who waits for its index."""
 
     kind: EntryKind
     payload: bytes
     table: bytes = b""
+    recorded: asyncio.Future[int] | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +90,7 @@ class Sequencer:
         self.clock = clock
         self.last_us = head.head.recorded_us
         self.in_flight: dict[tuple[int, int], Staged] = {}
+        self.awaited: set[asyncio.Future[int]] = set()
         self.moved = asyncio.Condition()
         self.recent: deque[tuple[int, FeedTick]] = deque()
         """The last ticks with the size before each: what followers ask for is mostly here."""
@@ -117,12 +121,28 @@ class Sequencer:
         """Let an entry of the house's own wait for the next tick."""
         self.staging.control.append(control)
 
+    async def record(self, kind: EntryKind, payload: bytes) -> int:
+        """Let an entry of the house's own wait for the next tick; its index once it is durable.
+
+        Dead before that commit: nobody was told. Dead after: it stands, and whoever asked asks again.
+        """
+        if len(self.awaited) >= MOST_AWAITED:
+            raise Overloaded(f"{MOST_AWAITED} entries wait for the ledger already: try again in a moment")
+        recorded: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.awaited.add(recorded)
+        recorded.add_done_callback(self.awaited.discard)
+        self.stage_control(Control(kind, payload, recorded=recorded))
+        return await recorded
+
     def abandon(self) -> None:
         """Tell everybody who waits for a receipt to send again: this sequencer appends no more."""
         for staged in self.in_flight.values():
             if not staged.receipt.done():
                 staged.receipt.set_exception(Overloaded("the clearing house restarts: keep the batch and send it again"))
                 staged.receipt.exception()
+        for recorded in list(self.awaited):
+            recorded.set_exception(Overloaded("the clearing house restarts: ask again in a moment"))
+            recorded.exception()
 
     async def tick(self) -> CommittedTick:
         """Append what is staged and answer for it; with nothing staged, say how far time has come."""
@@ -150,6 +170,9 @@ class Sequencer:
             await store.append_tick(connection, before=before, after=after, rows=_rows(entries, batches), tiles=tiles)
         self.head, self.right_edge, self.last_us = after, right_edge, recorded_us
         self._answer(before, leaves, entries, batches)
+        for index, item in enumerate(control, start=before.head.size + len(batches)):
+            if item.recorded is not None and not item.recorded.done():
+                item.recorded.set_result(index)
         await self._remember(before.head.size, FeedTick(note, _given(entries, batches, control)))
         verified = [
             VerifiedEntry(read_entry(data), body=staged.batch.body) for data, staged in zip(entries, batches, strict=False)

@@ -61,7 +61,17 @@ KEPT = {
 ENGINE_TYPES = {"AsyncEngine", "AsyncConnection"}
 """What other rooms hold and hand on, without any SQL of their own."""
 DOORS = {
-    *("key_files", "key_entries", "log_reader", "log_export", "progress_file", "replayed_log", "command_line", "commands"),
+    *(
+        "key_files",
+        "key_entries",
+        "access_files",
+        "log_reader",
+        "log_export",
+        "progress_file",
+        "replayed_log",
+        "command_line",
+        "commands",
+    ),
     *(
         "adapter",
         "gate_app",
