@@ -172,7 +172,11 @@ def test_what_is_published_is_what_an_auditor_asks_for(played):
         await scene.mirror(1, 2)
         source = AppLog(scene.app, asyncio.get_running_loop())
         work = asyncio.to_thread(audit, source, [], policy=POLICY, followers=[Rederiving()])
-        return await looks_taken(scene.house, work)
+        result = await looks_taken(scene.house, work)
+        await scene.mirror(1, 2)
+        size, _names = await scene.final()
+        assert size == scene.house.sequencer.head.head.size > result.size, "the look itself becomes final"
+        return result
 
     assert played(story).cosigned == ["alder", "birch"]
 
