@@ -12,18 +12,25 @@ from fare_chain.ledger_walk import LogSource, beside_path
 from fare_chain.tiles import TILE_WIDTH, bundles_of, read_bundle, tile_path, tiles_of
 
 
-def export(source: LogSource, folder: Path, progress: Callable[[int, int], None] = lambda _done, _size: None) -> int:
+def export(
+    source: LogSource, folder: Path, progress: Callable[[int, int], None] = lambda _done, _size: None, *, bodies: bool = True
+) -> int:
     """Copy a log, byte for byte and unchecked, into a folder; its size. The checkpoint is written last.
 
-    Conflict where the folder holds another log. Died on the way: the folder has no checkpoint yet, or still the one before, and
-    every file of that one; exporting again goes on.
+    Without bodies it is the public log: taps and rider codes are not asked for, and the folder has no `body`. With them it has all:
+    one that may not be read ends the export. Conflict where the folder holds another log, or this one in the other way. Died on
+    the way: the folder has no checkpoint yet, or still the one before, and every file of that one; exporting again goes on.
     """
     checkpoint, vkey = source.read("checkpoint"), source.read("log.vkey")
     size = _size_of(checkpoint)
     held = folder / "log.vkey"
     if held.is_file() and held.read_bytes() != vkey:
         raise Conflict(f"{folder} holds the export of another log: choose an empty folder")
+    if (folder / "checkpoint").is_file() and (folder / "body").is_dir() != bodies:
+        raise Conflict(f"{folder} holds the export {'without' if bodies else 'with'} the taps: choose an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
+    if bodies:
+        (folder / "body").mkdir(exist_ok=True)
     _write(held, vkey)
     for level, number, width in tiles_of(size):
         path = tile_path(level, number, width)
@@ -33,7 +40,7 @@ def export(source: LogSource, folder: Path, progress: Callable[[int, int], None]
         path = tile_path(None, number, width)
         bundle = _copy(source, folder, path)
         for entry in read_bundle(bundle, width):
-            _copy_beside(source, folder, entry)
+            _copy_beside(source, folder, entry, bodies=bodies)
             drops.take(entry)
         progress(min(size, (number + 1) * TILE_WIDTH), size)
     _write(folder / "checkpoint", checkpoint)
@@ -44,11 +51,11 @@ def export(source: LogSource, folder: Path, progress: Callable[[int, int], None]
     return size
 
 
-def _copy_beside(source: LogSource, folder: Path, data: bytes) -> None:
+def _copy_beside(source: LogSource, folder: Path, data: bytes, *, bodies: bool) -> None:
     """Copy what one entry names: a batch's taps and codes, a tariff's table. An entry that cannot be read names nothing."""
     try:
         entry = read_entry(data)
-        if entry.kind is EntryKind.BATCH:
+        if entry.kind is EntryKind.BATCH and bodies:
             digest = read_header(entry.payload).body_hash
             _copy_if_held(source, folder, beside_path("body", digest))
             _copy_if_held(source, folder, beside_path("codes", digest))

@@ -141,6 +141,11 @@ def times_us(run: bytes) -> list[int]:
     return [at for (at,) in struct.iter_unpack("<q72x", run)]
 
 
+def issuers_of(run: bytes) -> set[int]:
+    """Whose riders the records of a run are of."""
+    return {issuer for (issuer,) in struct.iter_unpack("<70xH8x", run)}
+
+
 def code_digests(run: bytes) -> list[bytes]:
     """The `code_digest` column of a run."""
     return [run[at : at + 32] for at in range(24, len(run), TAP_BYTES)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fare_chain.errors import Conflict, Malformed, Unknown
+from fare_chain.errors import Conflict, Malformed, Unknown, Untrusted
 from fare_chain.identifiers import MemberNumber
 from settlement.core.columns import DUE_DTYPE, Taps, no_rows
 from settlement.core.journeys import Between, identify
@@ -33,11 +33,17 @@ class Names:
 
 
 async def explain_journey(
-    connection: AsyncConnection, journey_id: bytes, from_us: int | None, to_us: int, names: Names
+    connection: AsyncConnection,
+    journey_id: bytes,
+    from_us: int | None,
+    to_us: int,
+    names: Names,
+    seen_by: int | None = None,
 ) -> Explanation | JoinedExplanation:
     """Explain a journey that was cleared in [from_us, to_us), a day before `to_us` without a beginning, and what it is joined to.
 
-    Unknown where it is not found there; Conflict where valuing it again does not give what is stored.
+    `seen_by` is the city that asks: it must be host or issuer, else Untrusted; what is joined is told where it is that too. Unknown
+    where no journey is found there; Conflict where valuing it again does not give what is stored.
     """
     begin_us = to_us - SEARCHED_US if from_us is None else from_us
     if to_us - begin_us > MOST_SEARCHED_US:
@@ -48,6 +54,11 @@ async def explain_journey(
             f"no journey {journey_id.hex()} was cleared between second {begin_us // 1_000_000} and {to_us // 1_000_000}: "
             "correct its id, or give from and to around the second in which it was recorded"
         )
+    if not _is_party(seen_by, stored):
+        raise Untrusted(
+            f"journey {journey_id.hex()} is other cities' detail, not that of city {seen_by}: "
+            "ask with the key of its host or issuer"
+        )
     told = await _explained(connection, stored, names)
     join = await journeys.find_join(connection, stored)
     if join is None:
@@ -56,10 +67,14 @@ async def explain_journey(
     other_id = second if first == journey_id else first
     # Both were cleared when the join was, or at most a day before.
     other = await journeys.find_journey(connection, other_id, joined_us - SEARCHED_US - 1, joined_us + 1)
-    if other is None:
+    if other is None or not _is_party(seen_by, other):
         return told
     beside = await _explained(connection, other, names)
     return JoinedExplanation((told, beside) if first == journey_id else (beside, told))
+
+
+def _is_party(city: int | None, stored: StoredJourney) -> bool:
+    return city is None or city in (int(stored.journey["host"][0]), int(stored.journey["issuer"][0]))
 
 
 async def _explained(connection: AsyncConnection, stored: StoredJourney, names: Names) -> Explanation:

@@ -49,6 +49,7 @@ from settlement.terms.admission import admit
 from settlement.terms.standby import Standby
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
+from settlement.web.roles_file import read_roles
 
 LOG_KEY_NAME = "house-log"
 MOST_UNCLEARED_TICKS = 16
@@ -181,10 +182,17 @@ class House:
         finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
         if finality is not None:
             await finality.restore()
+        if sequencer.staging.control and not self.settings.standby:
+            # Before anybody is served: a batch in the same tick would stand before the key that signed it.
+            tick = await sequencer.tick()
+            if finality is not None:
+                finality.expect(tick)
+            await clearing.take(tick)
         intake = Intake(engine, sequencer, ring, keep=partial(keep_evidence, self.settings.data / "evidence"))
         self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
         await self.retention.restore()
-        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
+        roles = read_roles(self.settings.members)
+        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, roles)
 
     async def _take_the_term(self, engine: AsyncEngine) -> tuple[Sequencer, ClearWindows, KeyRing]:
         sequencer, clearing = await boot(

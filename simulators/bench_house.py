@@ -14,12 +14,14 @@ from uuid import uuid4
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fare_chain.errors import Conflict, Unknown
+from fare_chain.access_files import Access
+from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind, KeyEntry, TariffEntry
 from fare_chain.hashing import sha256
 from fare_chain.identifiers import SCHEME
 from fare_chain.keys import KeyUse
 from fare_chain.log_export import export
+from fare_chain.log_reader import HttpLog
 from fare_chain.note import NoteVerifier
 from fare_chain.tap import TAP_BYTES
 from settlement.clear_windows import ClearWindows, Ticks
@@ -128,7 +130,13 @@ class BenchHouse:
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=make_app(Running(parts))), base_url="http://house"
         ) as client:
-            await asyncio.to_thread(export, _RoutesLog(client, asyncio.get_running_loop()), folder)
+            access = Access(member_key(int(SCHEME), KeyUse.ACCESS), public_key(int(SCHEME), KeyUse.ACCESS), "audit")
+            log = HttpLog("http://house", access, whole=True, client=RoutesClient(client, asyncio.get_running_loop()))
+            exported = asyncio.create_task(asyncio.to_thread(export, log, folder))
+            while not exported.done():
+                await asyncio.sleep(TICK_S)
+                await self.clearing.take(await self.sequencer.tick())
+            await exported
 
     async def _post(self, batches: Iterable[bytes], until: float, tally: _Tally) -> None:
         places = asyncio.Semaphore(MOST_IN_FLIGHT)
@@ -164,19 +172,17 @@ class BenchHouse:
             count(tick)
 
 
-class _RoutesLog:
-    """The log that the routes serve, read from another thread than theirs."""
+class RoutesClient:
+    """Asks an app's routes from another thread than theirs."""
 
     def __init__(self, client: httpx2.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
         self.client = client
         self.loop = loop
 
-    def read(self, path: str) -> bytes:
-        """The resource at that address; Unknown where there is none."""
-        answer = asyncio.run_coroutine_threadsafe(self.client.get(path), self.loop).result()
-        if answer.status_code != 200:
-            raise Unknown(f"the house has no {path} (status {answer.status_code})")
-        return answer.content
+    def request(self, method: str, url: str, *, params: dict[str, str], headers: dict[str, str]) -> httpx2.Response:
+        """The answer to one request."""
+        asked = self.client.request(method, url, params=params, headers=headers)
+        return asyncio.run_coroutine_threadsafe(asked, self.loop).result()
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from typing import Any
 
 from city_adapters.catalogue import Catalogue, load_catalogue
 from city_adapters.service_day import ServiceDays
+from fare_chain.access_files import read_access
 from fare_chain.errors import Conflict
 from fare_chain.identifiers import SCHEME
 from fare_chain.key_files import read_public_key
@@ -104,7 +105,8 @@ class Demo:
             await children.start([*self.gate_roles(), *self.mirror_roles()])
             await children.guard(self._ride_and_rest(await plan))
             self._show("exporting the log")
-            await children.guard(proof.export_log(self.house_url, self.wish.data / "log"))
+            key = self.wish.data / "keys" / members.HOUSE / f"{members.ACCESS_KEY}.key"
+            await children.guard(proof.export_log(self.house_url, self.wish.data / "log", read_access(key, "audit")))
         finally:
             await self._stop(children)
         self._show("verifying")

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from city_adapters.table_packing import pack_agreement, pack_city
 from city_adapters.tables import AgreementTable, CityTable
 from fare_chain import rider_code
+from fare_chain.access_files import Access
 from fare_chain.batch import CityTail, SealedBatch, seal
 from fare_chain.events import EntryKind, KeyEntry, TariffEntry
 from fare_chain.hashing import sha256
@@ -21,10 +22,13 @@ from settlement.house import boot
 from settlement.intake import Intake
 from settlement.sequencer import Control, Sequencer
 from settlement.store.ledger import keep_table
+from settlement.web.permits import Role
 from simulators.small_cities import FOREVER_US, OPENING_US, SECOND_US, small_scheme
 
 ORIGIN = "small.example/clearing"
 CITIES = (1, 2, 3)
+AUDITOR, REGULATOR = 60_001, 60_002
+READERS = {AUDITOR: Role.AUDITOR, REGULATOR: Role.REGULATOR}
 
 
 def small_key(owner: int, use: KeyUse) -> SigningKey:
@@ -38,6 +42,21 @@ def small_ring() -> KeyRing:
     return KeyRing(
         PublicKey(MemberNumber(owner), use, small_key(owner, use).public, Micros(0), Micros(FOREVER_US)) for owner, use in owners
     )
+
+
+def access_ring() -> KeyRing:
+    """The public access keys of the scheme, its cities, and its readers; not on the ledger before somebody puts them there."""
+    owners = (int(SCHEME), *CITIES, *READERS)
+    return KeyRing(
+        PublicKey(MemberNumber(owner), KeyUse.ACCESS, small_key(owner, KeyUse.ACCESS).public, Micros(0), Micros(FOREVER_US))
+        for owner in owners
+    )
+
+
+def small_access(owner: int, basis: str = "") -> Access:
+    """Who asks the small house."""
+    (described,) = (key for key in access_ring() if key.owner == owner)
+    return Access(small_key(owner, KeyUse.ACCESS), described, basis)
 
 
 LOG_VERIFIER = NoteVerifier(ORIGIN, small_key(0, KeyUse.LOG).public)
@@ -98,7 +117,7 @@ class SmallHouse:
         self.sequencer, self.clearing = await boot(
             self.engine, key=small_key(0, KeyUse.LOG), origin=ORIGIN, clock=lambda: self.now_us
         )
-        self.intake = Intake(self.engine, self.sequencer, small_ring())
+        self.intake = Intake(self.engine, self.sequencer, KeyRing([*small_ring(), *access_ring()]))
         if self.sequencer.head.head.size == 0:
             for control in await self._genesis():
                 self.sequencer.stage_control(control)

@@ -10,16 +10,19 @@ import httpx2
 import pytest
 from sqlalchemy import URL, make_url
 
-from fare_chain.errors import Unknown
 from fare_chain.log_export import export
+from fare_chain.log_reader import HttpLog
 from fare_chain.tap import TapKind
 from settlement.store import supervisor
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
+from simulators.bench_house import RoutesClient
 from simulators.small_cities import SECOND_US
-from simulators.small_house import LOG_VERIFIER, SmallAdapter, SmallHouse, SmallRider
+from simulators.small_house import LOG_VERIFIER, ORIGIN, READERS, SmallAdapter, SmallHouse, SmallRider, small_access
+
+SCHEME_READS = small_access(0, "audit")
 
 
 @pytest.fixture(scope="session")
@@ -57,25 +60,40 @@ async def _execute(server: URL, statement: str) -> None:
         await connection.close()
 
 
-class AppLog:
-    """The log that an ASGI app serves, read from another thread than the app's loop."""
+class AppLog(HttpLog):
+    """The log that an ASGI app serves, read from another thread than the app's loop; by the scheme where nobody is named."""
 
-    def __init__(self, app, loop):
-        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house")
-        self.loop = loop
+    def __init__(self, app, loop, access=SCHEME_READS):
+        client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house")
+        super().__init__("http://house", access, whole=True, client=RoutesClient(client, loop))
 
-    def read(self, path):
-        answer = asyncio.run_coroutine_threadsafe(self.client.get(path), self.loop).result()
-        if answer.status_code != 200:
-            raise Unknown(answer.text)
-        return answer.content
+
+class AskedBy(httpx2.Auth):
+    """Signs every request with a token of somebody's in the small scheme."""
+
+    def __init__(self, owner):
+        self.access = small_access(owner)
+
+    def auth_flow(self, request):
+        request.headers.update(self.access.header(ORIGIN))
+        yield request
+
+
+async def looks_taken(house, work):
+    """Do what may look at the log: whenever a look waits for a tick, there is one."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        await asyncio.sleep(0.005)
+        if house.sequencer.awaited:
+            await house.tick()
+    return await task
 
 
 def _app_of(house):
     """The web app over a small house's parts."""
     names = {0: "scheme", 1: "alder", 2: "birch", 3: "cedar"}
     vkey = LOG_VERIFIER.to_vkey()
-    return make_app(Running(Parts(house.engine, house.intake, house.sequencer, house.clearing, vkey, names)))
+    return make_app(Running(Parts(house.engine, house.intake, house.sequencer, house.clearing, vkey, names, roles=READERS)))
 
 
 async def _ride_about(house):
@@ -128,7 +146,7 @@ def exported_log(postgres_url, tmp_path_factory):
         await _ride_about(house)
         app = _app_of(house)
         loop = asyncio.get_running_loop()
-        await asyncio.to_thread(export, AppLog(app, loop), folder)
+        await looks_taken(house, asyncio.to_thread(export, AppLog(app, loop), folder))
         await engine.dispose()
 
     asyncio.run(main())

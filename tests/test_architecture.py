@@ -68,6 +68,7 @@ DOORS = {
     *(
         "key_files",
         "key_entries",
+        "access_files",
         "log_reader",
         "log_export",
         "export_drops",

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from fare_chain.access_tokens import issue_token
+from fare_chain.access_files import Access
 from fare_chain.errors import Malformed
 from fare_chain.hashing import sha256
 from fare_chain.key_files import read_public_key, read_signing_key
@@ -32,7 +31,6 @@ WAIT_S = 10
 """How long the house may hold a question open until there is something new."""
 PAUSE_S = 0.5
 EXCHANGE_S = 1.0
-_TOKEN_S = 120
 
 log = structlog.get_logger("mirror")
 
@@ -77,8 +75,8 @@ class FollowingMirror:
             raise Malformed(f"--riders is {settings.riders!r}, expected own or all")
         self.settings = settings
         self.policy = read_policy(read_text(settings.policy))
-        self.access_key = read_signing_key(settings.keys / f"{settings.city}-access.key")
-        self.access = read_public_key(settings.members / f"{settings.city}-access.pub")
+        described = read_public_key(settings.members / f"{settings.city}-access.pub")
+        self.access = Access(read_signing_key(settings.keys / f"{settings.city}-access.key"), described)
         clearing, witness = (read_signing_key(settings.keys / f"{settings.city}-{use}.key") for use in ("clearing", "witness"))
         keys = CityKeys.of(settings.city, self.policy, clearing, witness)
         self.pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="riders")
@@ -88,13 +86,12 @@ class FollowingMirror:
             Journal(settings.data / "cosigned"),
             keys,
             self.policy,
-            issuers=frozenset({int(self.access.owner)}) if settings.riders == "own" else None,
+            issuers=frozenset({int(described.owner)}) if settings.riders == "own" else None,
             pool=self.pool,
         )
         self.origin = self.policy.logs[0].name
         self.unsent: list[str] = []
         """Cosignatures that the house has not answered for: sent again, because at rest no later one would cover them."""
-        self._token, self._token_until_s = "", 0
 
     async def run(self) -> None:
         """Follow and serve until told to stop; a disk that fails ends it, so that whoever keeps it running learns of it."""
@@ -138,7 +135,7 @@ class FollowingMirror:
             await self._send(client)
         # The first question is not held open: with nothing new, this mirror has caught up.
         asked = {"from": self.mirror.mirrored.size, "wait": WAIT_S if self.mirror.caught_up else 0}
-        answer = await client.get("/v1/follow", params=asked, headers={"Authorization": f"Bearer {self._bearer()}"})
+        answer = await client.get("/v1/follow", params=asked, headers=self.access.header(self.origin))
         answer.raise_for_status()
         # Beside the loop: monitors and witnesses are answered while a tick is verified.
         notes = await asyncio.to_thread(self.mirror.take, answer.content)
@@ -165,13 +162,6 @@ class FollowingMirror:
                 for place in places:
                     await compare_with(self.mirror, client, place.rstrip("/") + log)
                 await asyncio.sleep(EXCHANGE_S)
-
-    def _bearer(self) -> str:
-        now_s = int(time.time())
-        if now_s >= self._token_until_s:
-            self._token = issue_token(self.access_key, self.access, audience=self.origin, now_s=now_s, lifetime_s=_TOKEN_S)
-            self._token_until_s = now_s + _TOKEN_S // 2
-        return self._token
 
 
 async def compare_with(mirror: CityMirror, client: httpx2.AsyncClient, place: str) -> None:

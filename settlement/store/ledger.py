@@ -265,6 +265,23 @@ async def read_beside(connection: AsyncConnection, kind: str, digest: bytes) -> 
     return bytes(found)
 
 
+async def batches_of(connection: AsyncConnection, digest: bytes) -> list[tuple[int, int]]:
+    """(index, city) of the batches whose body has that hash, in order; Unknown where there is none."""
+    query = sa.select(entry.c.entry_index, entry.c.city).join(body, body.c.entry_index == entry.c.entry_index)
+    rows = await connection.execute(query.where(body.c.body_hash == digest).order_by(entry.c.entry_index))
+    found = [(int(row.entry_index), int(row.city)) for row in rows]
+    if not found:
+        raise Unknown(f"no body {digest.hex()} is held here")
+    return found
+
+
+async def find_entry(connection: AsyncConnection, index: int) -> bytes | None:
+    """The entry of that index as it is hashed, or None."""
+    query = sa.select(entry.c.data).where(entry.c.entry_index == index)
+    found = (await connection.execute(query)).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
 async def keep_table(connection: AsyncConnection, digest: bytes, data: bytes) -> None:
     """Hold a table by its hash; holding it twice changes nothing."""
     driver = await _driver(connection)

@@ -14,8 +14,11 @@ from settlement.reports.lines import pair_matrix_line, window_net_lines
 from settlement.reports.tables import FORMATS, Line
 from settlement.store import books
 from settlement.terms.standby import Standby
+from settlement.web.access import caller_of
 from settlement.web.answers import Json
+from settlement.web.looks import hold_to_export
 from settlement.web.parts import Parts, parts_of
+from settlement.web.permits import hold_report
 
 router = APIRouter()
 _END_OF_TIME = 2**40
@@ -113,6 +116,8 @@ async def report(
         raise Malformed(f"format is {form!r}, expected one of {', '.join(FORMATS)}")
     parts = parts_of(request)
     number = None if member is None else _member(parts, member)
+    if hold_report(caller_of(request), name, number):
+        await hold_to_export(request, request.query_params.get("look", ""))
     sealed = 0 if parts.clearing.state is None else parts.clearing.state.second
     about = {
         "basis": "settlement",

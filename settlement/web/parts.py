@@ -1,6 +1,7 @@
 """The house's running parts as a request finds them: they change when the house restarts its insides."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,13 +13,15 @@ from settlement.finality import Finality
 from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.sequencer import Sequencer
+from settlement.web.permits import Role
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that a route may use; `members` are the names of the members by number, `cities` their folders, if at hand.
 
-    Who explains holds `explaining`: one at a time, so that clearing has the machine.
+    `roles` are the readers' (auditors, regulators) by number. Who explains holds `explaining`: one at a time, so that clearing
+    has the machine.
     """
 
     engine: AsyncEngine
@@ -29,6 +32,7 @@ class Parts:
     members: dict[int, str]
     cities: PinnedCities | None = None
     finality: Finality | None = None
+    roles: Mapping[int, Role] = field(default_factory=dict)
     explaining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

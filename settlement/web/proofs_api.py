@@ -1,7 +1,7 @@
 """Proofs over HTTP: `.tlog-proof` files of a tap, a journey, a window, a line, a statement, out of what is stored.
 
-Windows and positions stand in entries, which everybody may read. A tap or a journey goes to its host, its issuer and the scheme; a
-line to its two parties; what an operator earned to its host.
+Windows stand in entries, which everybody may read. A tap or a journey goes to its host and its issuer, and by a look to those who
+are no parties; a line to its two parties; what an operator earned to its host; lines and earnings are sums, and need no look.
 """
 
 import time
@@ -11,16 +11,18 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from fare_chain import tap as taps
-from fare_chain.errors import Malformed, Unknown, Untrusted
-from fare_chain.identifiers import SCHEME
+from fare_chain.errors import Malformed, Unknown
+from fare_chain.governance import Scope
 from fare_chain.tap import TAP_BYTES
 from settlement.moments import read_moment_us
 from settlement.proving.asked import Party, read_journey_id, read_line, read_party
 from settlement.proving.from_store import StoredProver
 from settlement.store import journeys
 from settlement.store import proofs as store
-from settlement.web.access import reader_of
+from settlement.web.access import caller_of
+from settlement.web.looks import hold_to_look
 from settlement.web.parts import Parts, parts_of
+from settlement.web.permits import hold_to_party
 
 router = APIRouter(prefix="/v1/proofs")
 _MOST_SEARCHED_US = 7 * journeys.SEARCHED_US
@@ -35,7 +37,6 @@ async def tap(
     request: Request, batch: Annotated[int, Query(ge=0, le=2**62)], number: Annotated[int, Query(alias="tap", ge=0, le=65_535)]
 ) -> Response:
     """Prove one tap, by the index of its batch and its number in it."""
-    reader = reader_of(request).owner
     parts = parts_of(request)
     async with parts.engine.connect() as connection:
         body = await store.taps_of_entry(connection, batch)
@@ -43,7 +44,8 @@ async def tap(
         if not record:
             raise Unknown(f"the batch of entry {batch} has taps 0 to {len(body) // TAP_BYTES - 1}, not {number}")
         shown = taps.read(record)
-        _hold_to(reader, {shown.host, shown.issuer}, "a tap is proved to its host and its issuer")
+        hold_to_party(caller_of(request), {shown.host, shown.issuer}, "this tap")
+        await hold_to_look(request, Scope.TAP, f"tap/{batch}/{number}", index=batch)
         return _file(await StoredProver(connection, _note(parts)).tap(batch, number))
 
 
@@ -53,7 +55,6 @@ async def journey(
     end: Annotated[Moment, Query(alias="to")] = None,
 ) -> Response:  # fmt: skip
     """Prove one cleared journey with its split; `from` and `to` bound the search by recorded moment, a day where they do not."""
-    reader = reader_of(request).owner
     journey_id, parts = read_journey_id(name), parts_of(request)
     to_us = time.time_ns() // 1000 if end is None else read_moment_us(end)
     if end is None and parts.clearing.state is not None:
@@ -67,7 +68,8 @@ async def journey(
         if stored is None:
             raise Unknown(f"no journey {name} was cleared between second {from_us // _SECOND_US} and {to_us // _SECOND_US}")
         of = {int(stored.journey["host"][0]), int(stored.journey["issuer"][0])}
-        _hold_to(reader, of, "a journey is proved to its host and its issuer")
+        hold_to_party(caller_of(request), of, "this journey")
+        await hold_to_look(request, Scope.JOURNEY, f"journey/{name}")
         return _file(await StoredProver(connection, _note(parts)).journey(stored))
 
 
@@ -82,10 +84,9 @@ async def window(request: Request, second: Second) -> Response:
 @router.get("/line")
 async def line(request: Request, second: Second, debtor: str, creditor: str, kind: str = "fare") -> Response:
     """Prove what one owes another in a second, tick by tick."""
-    reader = reader_of(request).owner
     parts = parts_of(request)
     owes, is_owed = _party(parts, debtor), _party(parts, creditor)
-    _hold_to(reader, {owes.member, is_owed.member}, "a line is proved to its two parties")
+    hold_to_party(caller_of(request), {owes.member, is_owed.member}, "this line")
     asked = read_line(owes, is_owed, kind)
     async with parts.explaining, parts.engine.connect() as connection:
         return _file(await StoredProver(connection, _note(parts)).line(second, asked))
@@ -100,17 +101,11 @@ async def statement(
     parts = parts_of(request)
     whose = _party(parts, party)
     if not whose.is_member:
-        _hold_to(reader_of(request).owner, {whose.member}, "what an operator earned is proved to its host")
+        hold_to_party(caller_of(request), {whose.member}, "what this operator earned")
     begins = None if begin is None else read_moment_us(begin) // _SECOND_US
     async with parts.explaining, parts.engine.connect() as connection:
         prover = StoredProver(connection, _note(parts))
         return _file(await prover.statement(whose, begins, read_moment_us(end) // _SECOND_US))
-
-
-def _hold_to(reader: int, members: set[int], rule: str) -> None:
-    """Untrusted unless the reader is one of these members, or the scheme."""
-    if reader not in {*members, SCHEME}:
-        raise Untrusted(f"{rule}, and to the scheme: ask with the access key of one of them, this one is {reader}'s")
 
 
 def _party(parts: Parts, text: str) -> Party:

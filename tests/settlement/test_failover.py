@@ -28,6 +28,7 @@ from settlement.store.migrating import migrate
 from settlement.terms.standby import Standby
 from simulators.small_cities import FOREVER_US, SECOND_US
 from simulators.small_house import CITIES, LOG_VERIFIER, ORIGIN, SmallAdapter, SmallHouse, SmallRider, small_key
+from tests.conftest import looks_taken
 
 STANDBY = SigningKey(sha256(b"the standby's log key"))
 
@@ -67,9 +68,11 @@ def test_a_standby_goes_on_where_the_cities_said_and_every_reader_follows(told, 
         adapter = SmallAdapter(2, CityTail(*_end(house, 2)))
         await house.take(adapter.seal([tap]))
         await house.seal_windows()
-        await asyncio.to_thread(export, app_log(app_of(house), asyncio.get_running_loop()), tmp_path / "log")
+        size = house.sequencer.head.head.size
+        log = app_log(app_of(house), asyncio.get_running_loop())
+        await looks_taken(house, asyncio.to_thread(export, log, tmp_path / "log"))
         told_of = await asyncio.to_thread(audit, FolderLog(tmp_path / "log"), [LOG_VERIFIER, NoteVerifier(ORIGIN, STANDBY.public)])
-        assert told_of.size == house.sequencer.head.head.size
+        assert told_of.size == size
 
         # Started again without the file, it is still the sequencer; the first house is not.
         await take_over(house, None)
