@@ -173,7 +173,8 @@ class House:
         finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
         if finality is not None:
             await finality.restore()
-        intake = Intake(engine, sequencer, ring)
+        intake = Intake(engine, sequencer, ring, self.policy)
+        await intake.evidence.restore()
         return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality)
 
     async def _work(self, parts: Parts) -> None:

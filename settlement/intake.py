@@ -7,9 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fare_chain.batch import SealedBatch, unseal
 from fare_chain.errors import Conflict
 from fare_chain.keys import KeyRing
+from fare_chain.ledger import FRAME_BYTES
 from fare_chain.merkle import perfect_nodes
+from fare_chain.policy import Policy
 from fare_chain.proofs import ProofFile, inclusion_ranges, prove_inclusion
 from fare_chain.tiles import node_reader
+from settlement.evidence_intake import EvidenceIntake
 from settlement.sequencer import Sequencer
 from settlement.store import ledger as store
 
@@ -20,10 +23,12 @@ TURN_S = 0.25
 class Intake:
     """The house's door for batches."""
 
-    def __init__(self, engine: AsyncEngine, sequencer: Sequencer, ring: KeyRing) -> None:
+    def __init__(self, engine: AsyncEngine, sequencer: Sequencer, ring: KeyRing, policy: Policy | None = None) -> None:
+        """Take what these members seal; evidence is held to the policy too, where there is one."""
         self.engine = engine
         self.sequencer = sequencer
         self.ring = ring
+        self.evidence = EvidenceIntake(engine, sequencer, ring, policy or Policy(()))
 
     async def accept(self, data: bytes) -> str:
         """Take one batch and give its receipt, a `.tlog-proof` whose extra bytes are the ledger entry.
@@ -66,12 +71,14 @@ class Intake:
         if staged is not None:
             if staged.batch.signed_header == batch.signed_header:
                 return await asyncio.shield(staged.receipt)
-            return await self._forked(batch)
+            return await self._forked(batch, staged.batch.signed_header)
         async with self.engine.connect() as connection:
             found = await store.find_batch(connection, header.city, header.city_seq)
-            if found is None or not found[1].endswith(batch.signed_header):
-                return await self._forked(batch)
+            if found is None:
+                raise Conflict(f"city {header.city}'s batch {header.city_seq} is being appended: send it again in a moment")
             index, entry = found
+            if entry[FRAME_BYTES:] != batch.signed_header:
+                return await self._forked(batch, entry[FRAME_BYTES:])
             size, note = await store.first_checkpoint_over(connection, index)
             wanted = {
                 store.node_tile(level, place)
@@ -82,11 +89,12 @@ class Intake:
         path = prove_inclusion(index=index, size=size, read_node=node_reader(size, read_tile))
         return ProofFile(index, tuple(path), self.sequencer.receipt_note(note), entry).to_text()
 
-    async def _forked(self, batch: SealedBatch) -> str:
-        """Keep the second signed header of one sequence number: it proves that the city equivocated."""
+    async def _forked(self, batch: SealedBatch, before: bytes) -> str:
+        """Put both signed headers of one sequence number on record: they prove that the city equivocated."""
         header = batch.header
         async with self.engine.begin() as connection:
             await store.keep_fork(connection, header.city, header.city_seq, header.hash(), batch.signed_header)
+        await self.evidence.forked(batch, before)
         raise Conflict(
             f"city {header.city} has signed another batch {header.city_seq} before: "
             "this one is not taken, its header is kept as evidence of a fork"

@@ -99,6 +99,7 @@ class SmallHouse:
             self.engine, key=small_key(0, KeyUse.LOG), origin=ORIGIN, clock=lambda: self.now_us
         )
         self.intake = Intake(self.engine, self.sequencer, small_ring())
+        await self.intake.evidence.restore()
         if self.sequencer.head.head.size == 0:
             for control in await self._genesis():
                 self.sequencer.stage_control(control)

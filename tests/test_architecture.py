@@ -16,6 +16,7 @@ STOREYS = [
         "mirror",
         "store",
         "sequencer",
+        "evidence_intake",
         "intake",
         "clear_windows",
         "finality",

@@ -52,7 +52,7 @@ async def get_tile(request: Request) -> Response:
 
 
 async def get_beside(request: Request) -> Response:
-    """A body, its rider codes or a table, by hash."""
+    """A body, its rider codes, a table or a piece of evidence, by hash."""
     kind, text = request.url.path.strip("/").split("/")
     try:
         digest = bytes.fromhex(text)
@@ -75,5 +75,5 @@ ROUTES = [
     Route("/checkpoint", get_checkpoint),
     Route("/log.vkey", get_vkey),
     Route("/tile/{path:path}", get_tile),
-    *(Route(f"/{kind}/{{digest}}", get_beside) for kind in ("body", "codes", "table")),
+    *(Route(f"/{kind}/{{digest}}", get_beside) for kind in ("body", "codes", "table", "evidence")),
 ]

@@ -41,7 +41,7 @@ def test_migrating_twice_changes_nothing(database_url):
         async with engine.connect() as connection:
             return (await connection.execute(sa.text("SELECT version_num FROM alembic_version"))).scalars().all()
 
-    assert run(database_url, again) == ["0003"]
+    assert run(database_url, again) == ["0004"]
 
 
 def test_a_ledger_of_rule_revision_1_is_refused_by_name(database_url):
