@@ -7,6 +7,7 @@ from fare_chain.batch import read_header
 from fare_chain.errors import Conflict, Malformed, Unknown
 from fare_chain.events import EntryKind, read_tariff_entry
 from fare_chain.export_drops import ExportDrops
+from fare_chain.governance import read_evidence_entry
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import LogSource, beside_path
 from fare_chain.tiles import TILE_WIDTH, bundles_of, read_bundle, tile_path, tiles_of
@@ -52,7 +53,7 @@ def export(
 
 
 def _copy_beside(source: LogSource, folder: Path, data: bytes, *, bodies: bool) -> None:
-    """Copy what one entry names: a batch's taps and codes, a tariff's table. An entry that cannot be read names nothing."""
+    """Copy what one entry names: taps and codes, a table, a piece of evidence. An entry that cannot be read names nothing."""
     try:
         entry = read_entry(data)
         if entry.kind is EntryKind.BATCH and bodies:
@@ -61,6 +62,8 @@ def _copy_beside(source: LogSource, folder: Path, data: bytes, *, bodies: bool) 
             _copy_if_held(source, folder, beside_path("codes", digest))
         elif entry.kind is EntryKind.TARIFF:
             _copy_if_held(source, folder, beside_path("table", read_tariff_entry(entry.payload).table_hash))
+        elif entry.kind is EntryKind.EVIDENCE and bodies:
+            _copy_if_held(source, folder, beside_path("evidence", read_evidence_entry(entry.payload).file_hash))
     except Malformed:
         return  # a damaged log is exported as it is: the audit will say what is wrong
 

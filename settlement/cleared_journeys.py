@@ -1,25 +1,26 @@
 """A cleared journey explained: found in the store, valued again by the tables in force then, and held to what is stored."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fare_chain.errors import Conflict, Malformed, Unknown, Untrusted
 from fare_chain.identifiers import MemberNumber
-from settlement.core.columns import DUE_DTYPE, Taps, no_rows
+from settlement.core.columns import DUE_DTYPE, AdjustmentReason, MoneyState, Taps, no_rows
 from settlement.core.journeys import Between, identify
 from settlement.core.one_ride import NOTHING_BETWEEN, ride_of, value, written
 from settlement.core.pairing import pair
 from settlement.core.rules import PinnedTable, Rules, pin
 from settlement.core.tap_counters import CountedTaps
 from settlement.core.waiting import WaitingTaps
-from settlement.explanation.explained import Explanation, JoinedExplanation, explain
+from settlement.explanation.explained import ExplainedReversal, Explanation, JoinedExplanation, explain
 from settlement.hosted_rides import HostedRide
 from settlement.pinned_cities import PinnedCities
 from settlement.store import journeys
 from settlement.store.journeys import SEARCHED_US, StoredJourney
+from settlement.store.objections import fall_of
 
 MOST_SEARCHED_US = 7 * SEARCHED_US
 
@@ -83,7 +84,18 @@ async def _explained(connection: AsyncConnection, stored: StoredJourney, names: 
     tables = await journeys.tables_in_force(connection, host, stored.to_index)
     taps = await journeys.taps_of(connection, stored) if int(stored.journey["markers"][0]) else None
     # Numbers only from here on: a large city takes a moment, and the house goes on meanwhile.
-    return await asyncio.to_thread(_valued, stored, seed, tables, taps, names)
+    told = await asyncio.to_thread(_valued, stored, seed, tables, taps, names)
+    return await _with_fall(connection, stored, told)
+
+
+async def _with_fall(connection: AsyncConnection, stored: StoredJourney, told: Explanation) -> Explanation:
+    """The explanation as it was, and what brought the journey down since, if anything did."""
+    found = await fall_of(connection, stored.journey["journey_id"][0].tobytes(), stored.from_index)
+    if found is None:
+        return told
+    numbers = [int(found[name][0]) for name in ("entry_index", "second", "fare_fen", "commission_fen", "fee_fen")]
+    reversal = ExplainedReversal(AdjustmentReason(int(found["reason"][0])).name, *numbers)
+    return replace(told, state=MoneyState.REVERSED.name, reversal=reversal)
 
 
 def _valued(stored: StoredJourney, seed: bytes, tables: list[tuple[bytes, bytes]], taps: Taps | None, names: Names) -> Explanation:

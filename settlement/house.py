@@ -47,6 +47,7 @@ from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
 from settlement.terms.admission import admit
 from settlement.terms.standby import Standby
+from settlement.upholding import Upholding
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 from settlement.web.roles_file import read_roles
@@ -188,7 +189,11 @@ class House:
             if finality is not None:
                 finality.expect(tick)
             await clearing.take(tick)
-        intake = Intake(engine, sequencer, ring, keep=partial(keep_evidence, self.settings.data / "evidence"))
+        intake = Intake(engine, sequencer, ring, self.policy, keep=partial(keep_evidence, self.settings.data / "evidence"))
+        self.upholding = Upholding(engine, intake.evidence)
+        if not self.settings.standby:
+            await intake.evidence.restore()
+            await self.upholding.restore()
         self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
         await self.retention.restore()
         roles = read_roles(self.settings.members)
@@ -218,7 +223,9 @@ class House:
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
         async with httpx2.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
-            clearing = tasks.create_task(parts.clearing.take_each(committed, parts.clearing.count_latency))
+            clearing = tasks.create_task(parts.clearing.take_each(committed, partial(self._cleared, parts)))
+            upholding = tasks.create_task(self.upholding.work())
+            clearing.add_done_callback(lambda _task: upholding.cancel())
             if parts.finality is not None and self.settings.anchor_every_s:
                 anchoring = Anchoring(parts.engine, parts.finality, client, self.settings.anchor_every_s)
                 submitting = tasks.create_task(anchoring.run())
@@ -226,6 +233,10 @@ class House:
             retaining = tasks.create_task(self.retention.work())
             # Once nothing is sequenced any more, an entry that it waits for will not come; where it is cut off, a start goes on.
             clearing.add_done_callback(lambda _task: retaining.cancel())
+
+    def _cleared(self, parts: Parts, tick: CommittedTick) -> None:
+        parts.clearing.count_latency(tick)
+        self.upholding.notice(tick)
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):

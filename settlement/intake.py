@@ -11,8 +11,10 @@ from fare_chain.errors import Conflict, Malformed, Untrusted
 from fare_chain.keys import KeyRing
 from fare_chain.ledger import FRAME_BYTES
 from fare_chain.merkle import perfect_nodes
+from fare_chain.policy import Policy
 from fare_chain.proofs import ProofFile, inclusion_ranges, prove_inclusion
 from fare_chain.tiles import node_reader
+from settlement.evidence_intake import EvidenceIntake
 from settlement.sequencer import Sequencer
 from settlement.store import ledger as store
 
@@ -24,13 +26,23 @@ class Intake:
     """The house's door for batches."""
 
     def __init__(
-        self, engine: AsyncEngine, sequencer: Sequencer, ring: KeyRing, *, keep: Callable[[str], object] = lambda _evidence: None
+        self,
+        engine: AsyncEngine,
+        sequencer: Sequencer,
+        ring: KeyRing,
+        policy: Policy | None = None,
+        *,
+        keep: Callable[[str], object] = lambda _evidence: None,
     ) -> None:
-        """`keep` is given an evidence file for each lie that a city signed, before the batch is refused; it may wait for a disk."""
+        """Take what these members seal; evidence is held to the policy too, where there is one.
+
+        `keep` is given a file for each lie that a city signed, before the batch is refused; it may wait for a disk.
+        """
         self.engine = engine
         self.sequencer = sequencer
         self.ring = ring
         self.keep = keep
+        self.evidence = EvidenceIntake(engine, sequencer, ring, policy or Policy(()))
         self.needs_codes = False
         """Whether the ledger says from which entry on rider codes are kept: then no batch comes without its own."""
 
@@ -88,9 +100,11 @@ class Intake:
             return await self._forked(batch, staged.batch.signed_header)
         async with self.engine.connect() as connection:
             found = await store.find_batch(connection, header.city, header.city_seq)
-            if found is None or not found[1].endswith(batch.signed_header):
-                return await self._forked(batch, b"" if found is None else found[1][FRAME_BYTES:])
+            if found is None:
+                raise Conflict(f"city {header.city}'s batch {header.city_seq} is being appended: send it again in a moment")
             index, entry = found
+            if entry[FRAME_BYTES:] != batch.signed_header:
+                return await self._forked(batch, entry[FRAME_BYTES:])
             size, note = await store.first_checkpoint_over(connection, index)
             wanted = {
                 store.node_tile(level, place)
@@ -111,6 +125,7 @@ class Intake:
         async with self.engine.begin() as connection:
             await store.keep_fork(connection, header.city, header.city_seq, header.hash(), batch.signed_header)
         await self._keep(double_batch(first, batch.signed_header, self.ring))
+        await self.evidence.forked(batch, first)
         raise Conflict(
             f"city {header.city} has signed another batch {header.city_seq} before: "
             "this one is not taken, its header is kept as evidence of a fork"

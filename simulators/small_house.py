@@ -22,6 +22,7 @@ from settlement.house import boot
 from settlement.intake import Intake
 from settlement.sequencer import Control, Sequencer
 from settlement.store.ledger import keep_table
+from settlement.upholding import Upholding
 from settlement.web.permits import Role
 from simulators.small_cities import FOREVER_US, OPENING_US, SECOND_US, small_scheme
 
@@ -106,6 +107,7 @@ class SmallHouse:
     sequencer: Sequencer
     clearing: ClearWindows
     intake: Intake
+    upholding: Upholding
 
     def __init__(self, engine: AsyncEngine, now_us: int = OPENING_US + 8 * 3600 * SECOND_US) -> None:
         """Nothing runs before `start`."""
@@ -118,6 +120,9 @@ class SmallHouse:
             self.engine, key=small_key(0, KeyUse.LOG), origin=ORIGIN, clock=lambda: self.now_us
         )
         self.intake = Intake(self.engine, self.sequencer, KeyRing([*small_ring(), *access_ring()]))
+        await self.intake.evidence.restore()
+        self.upholding = Upholding(self.engine, self.intake.evidence)
+        await self.upholding.restore()
         if self.sequencer.head.head.size == 0:
             for control in await self._genesis():
                 self.sequencer.stage_control(control)
@@ -126,7 +131,9 @@ class SmallHouse:
     async def tick(self, after_us: int = 250_000) -> None:
         """Turn the clock, sequence what is staged, and clear it."""
         self.now_us += after_us
-        await self.clearing.take(await self.sequencer.tick())
+        tick = await self.sequencer.tick()
+        await self.clearing.take(tick)
+        await self.upholding.follow(tick)
 
     async def take(self, *batches: SealedBatch) -> list[str]:
         """Post batches at once, tick, and give their receipts."""

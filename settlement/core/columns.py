@@ -52,6 +52,7 @@ class MoneyState(IntEnum):
     FINAL = 3
     INSTRUCTED = 4
     DISCHARGED = 5
+    REVERSED = 6
 
 
 class Level(IntEnum):

@@ -90,17 +90,23 @@ def still_reversed(before: Records, adjustments: Records, closed: Records) -> Re
 def _journey_in(objection: Objection) -> Records:
     """The journey that the objection brings, as one row; Untrusted unless the tap is its first or its last."""
     assert objection.leaf is not None
-    data, tap = objection.leaf.leaf, read(objection.tap)
+    data = objection.leaf.leaf
     if data[:1] != JOURNEY_LEAF:
         raise Untrusted(f"entry {objection.index} brings a record of kind {data[:1].hex()}, which is no journey")
     journey = np.frombuffer(data, JOURNEY_DTYPE, count=1, offset=1)
-    row = journey[0]
-    begins = row["journey_id"].tobytes() == journey_ids(objected_taps([objection]))[0].tobytes()
-    last = (tap.medium, tap.host, tap.station, tap.gate, tap.tapped_at_us)
-    ends = (row["medium"].tobytes(), *(int(row[name]) for name in ("host", "to_station", "to_gate", "exited_at_us"))) == last
-    if not begins and not (ends and tap.kind in GOING_OUT):
+    if not is_end_of(objection.tap, journey[0]):
         raise Untrusted(f"entry {objection.index} brings a journey that its tap neither begins nor ends")
     return journey
+
+
+def is_end_of(record: bytes, journey: np.void) -> bool:
+    """Whether a tap (80 bytes) is the first or the last of a journey (a row of JOURNEY_DTYPE)."""
+    if journey["journey_id"].tobytes() == journey_ids(np.frombuffer(record, TAP_DTYPE))[0].tobytes():
+        return True
+    tap = read(record)
+    last = (tap.medium, tap.host, tap.station, tap.gate, tap.tapped_at_us)
+    told = (journey["medium"].tobytes(), *(int(journey[name]) for name in ("host", "to_station", "to_gate", "exited_at_us")))
+    return tap.kind in GOING_OUT and told == last
 
 
 def _adjustment(objection: Objection, journey: Records) -> Records:

@@ -1,7 +1,7 @@
 """One city's mirror: verify, store, check and write in the journal, then cosign, in that order, for every checkpoint."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from fare_chain.checkpoint import Checkpoint
 from fare_chain.errors import Conflict, Malformed, Overloaded, Unknown
 from fare_chain.events import EntryKind
-from fare_chain.governance import Term, read_term_entry
+from fare_chain.governance import EvidenceEntry, EvidenceKind, Term, read_evidence_entry, read_term_entry
 from fare_chain.keys import SigningKey
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure
@@ -208,6 +208,7 @@ class CityMirror:
             "windows": self.mirrored.walk.counts.windows,
             "riders_checked": self.mirrored.riders_checked,
             "bad_riders": self.bad_riders,
+            "objections": len(self.shelf.objections()),
             "stopped": self.stopped,
             "waiting": self.waiting,
             "evidence": self.shelf.evidence(),
@@ -219,19 +220,36 @@ class CityMirror:
         try:
             checkpoints = self.mirrored.take(ticks)
         except AuditFailure as failure:
+            convicts = self.mirrored.wrong_state(failure)
+            if convicts is not None:
+                self.shelf.keep_evidence(convicts.encode())
             self._stop(str(failure), feed)
             return []
         told = [(checkpoint.size, checkpoint.root) for checkpoint in checkpoints]
         if before < own.size <= self.mirrored.size and (own.size, own.root) not in told:
             self._stop(f"the tree of size {own.size} is not the one that this mirror has cosigned: a second history", feed)
             return []
-        self.bad_riders += len(self.mirrored.accused())
+        self._object(ticks)
         for tick, checkpoint in zip(ticks, checkpoints, strict=True):
             fork = self.heads.remember(checkpoint, tick.note)
             if fork is not None:
                 self._stop(_FORKED, fork.encode())
                 return []
         return checkpoints
+
+    def _object(self, ticks: Sequence[FeedTick]) -> None:
+        """Keep evidence of each rider who did not sign, and wait for the ledger to have it.
+
+        Before the shelf has the feed: dead here, it is given again, and all of this is done again, to the same files.
+        """
+        for accused in self.mirrored.accused():
+            self.bad_riders += 1
+            convicts = accused.to_evidence(self.mirrored.walk.ring)
+            if convicts is not None:
+                self.shelf.keep_evidence(convicts.encode())
+                self.shelf.object(accused.index, accused.tap, convicts.encode())
+        for told in _objected(ticks):
+            self.shelf.is_answered(told.index, told.tap)
 
     def _allowed(self, ticks: Sequence[FeedTick], term: Term | None) -> Sequence[FeedTick]:
         """The ticks up to the size at which the term that this city approved begins, until that term stands there."""
@@ -258,6 +276,17 @@ class CityMirror:
         line = cosign(checkpoint.to_text(), self.keys.clearing_as.verifier.name, self.keys.clearing, time_s)
         note = self.policy.open(tick.note).note
         return Note(note.text, (*note.lines, line)).to_text()
+
+
+def _objected(ticks: Sequence[FeedTick]) -> Iterator[EvidenceEntry]:
+    """The objections to taps that stand in verified ticks."""
+    for tick in ticks:
+        for given in tick.entries:
+            entry = read_entry(given.data)
+            if entry.kind is EntryKind.EVIDENCE:
+                told = read_evidence_entry(entry.payload)
+                if told.kind is EvidenceKind.BAD_RIDER_SIGNATURE:
+                    yield told
 
 
 def _term_number(entry: bytes) -> int:

@@ -102,9 +102,8 @@ class FollowingMirror:
         server = _Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.leave)
-        following = [
-            asyncio.create_task(work) for work in (self._follow(), self._exchange(), _watch_parent(self.settings.parent, server))
-        ]
+        work = (self._follow(), self._exchange(), self._object(), _watch_parent(self.settings.parent, server))
+        following = [asyncio.create_task(each) for each in work]
         for task in following:
             task.add_done_callback(lambda task: server.leave() if not task.cancelled() and task.exception() else None)
         try:
@@ -151,6 +150,19 @@ class FollowingMirror:
         if sent.is_success or sent.is_client_error:
             self.unsent = []
         sent.raise_for_status()
+
+    async def _object(self) -> None:
+        """Post every objection again and again until it stands on the ledger: then the mirror forgets it."""
+        async with httpx2.AsyncClient(base_url=self.settings.house, timeout=WAIT_S, trust_env=False) as client:
+            while True:
+                for text in self.mirror.shelf.objections():
+                    try:
+                        answer = await client.post("/v1/evidence", content=text, headers={"Content-Type": "text/plain"})
+                        if answer.is_client_error:
+                            log.error("the house does not take an objection", why=answer.text)
+                    except httpx2.TransportError:
+                        break
+                await asyncio.sleep(EXCHANGE_S)
 
     async def _exchange(self) -> None:
         """Ask the other mirrors every second what they were shown; one that does not answer is asked again."""

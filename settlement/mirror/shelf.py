@@ -4,7 +4,9 @@ ticks-<size>.feed    records one behind the other: length u32, first 8 B of SHA-
 state-<size>         walk and clearing at that size: length u32 of the walk, walk, clearing; named last, so it is whole
 tables/<sha256>      tables that a state needs to go on
 let-go               "<codes_from> <erased taps>": codes below that entry, and of so many erased taps, are on no shelf file any more
-evidence/<sha256>    what convicts somebody              stopped    why this mirror cosigns no more
+evidence/<sha256>    what convicts somebody, and what did not follow
+objections/<entry>-<tap>  evidence of unsigned rides, until it stands on the ledger
+stopped              why this mirror cosigns no more
 """
 
 import os
@@ -29,7 +31,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         """Open the folder, making it where need be."""
         self.folder = folder
-        for name in ("evidence", "tables"):
+        for name in ("evidence", "objections", "tables"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._file = self._open_last()
 
@@ -51,6 +53,22 @@ class Shelf:
     def evidence(self) -> list[str]:
         """The names of all evidence kept."""
         return sorted(path.name for path in (self.folder / "evidence").iterdir() if path.suffix != ".partial")
+
+    def object(self, index: int, tap: int, data: bytes) -> None:
+        """Remember an objection to a tap until the ledger has it. Dead before: the feed is fetched, and the tap found, again."""
+        self._write(f"objections/{_place(index, tap)}", data)
+
+    def is_answered(self, index: int, tap: int) -> None:
+        """Forget an objection that stands on the ledger. Dead before: the feed that shows it is fetched again."""
+        path = self.folder / "objections" / _place(index, tap)
+        if path.exists():
+            path.unlink()
+            _sync_names(path.parent)
+
+    def objections(self) -> list[bytes]:
+        """The objections that are not on the ledger yet, by entry and tap."""
+        names = sorted(path for path in (self.folder / "objections").iterdir() if path.suffix != ".partial")
+        return [path.read_bytes() for path in names]
 
     def keep(self, path: str, data: bytes) -> None:
         """Keep a table by its address, `table/<hex>`."""
@@ -159,6 +177,10 @@ class Shelf:
             os.fsync(file.fileno())
         partial.replace(target)
         _sync_names(target.parent)
+
+
+def _place(index: int, tap: int) -> str:
+    return f"{index:020d}-{tap:04d}"
 
 
 def _sync_names(folder: Path) -> None:

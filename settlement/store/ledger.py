@@ -14,7 +14,7 @@ from fare_chain.hashing import EMPTY_ROOT, HASH_BYTES, ZERO_HASH
 from fare_chain.ledger import FRAME_BYTES, Head
 from fare_chain.merkle import Frontier, perfect_nodes
 from fare_chain.tiles import TILE_WIDTH, ReadTile, node_reader, tiles_of
-from settlement.store.database import body, checkpoint, codes, entry, fork, head, rule_table, tile
+from settlement.store.database import body, checkpoint, codes, entry, evidence, fork, head, rule_table, tile
 
 HANGING_S = 10
 """How long a house may stand still in the middle of a write that others wait for; then PostgreSQL ends its session."""
@@ -253,11 +253,12 @@ async def read_bundle(connection: AsyncConnection, number: int, width: int) -> l
 
 
 async def read_beside(connection: AsyncConnection, kind: str, digest: bytes) -> bytes:
-    """What travels beside the log, by hash: a body, its codes, a table; Unknown where it is not held."""
+    """What travels beside the log, by hash: a body, its codes, a table, a piece of evidence; Unknown where it is not held."""
     queries = {
         "body": sa.select(body.c.taps).where(body.c.body_hash == digest),
         "codes": sa.select(codes.c.codes).where(codes.c.body_hash == digest),
         "table": sa.select(rule_table.c.data).where(rule_table.c.hash == digest),
+        "evidence": sa.select(evidence.c.data).where(evidence.c.hash == digest),
     }
     found = (await connection.execute(queries[kind].limit(1))).scalar_one_or_none()
     if found is None:

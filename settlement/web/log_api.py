@@ -89,6 +89,14 @@ async def get_codes(request: Request) -> Response:
     return Response(codes, media_type="application/octet-stream", headers=PRIVATE)
 
 
+async def get_evidence(request: Request) -> Response:
+    """A piece of evidence that the ledger names, by hash: it may show the tap that it is about."""
+    digest = _digest(request)
+    async with parts_of(request).engine.connect() as connection:
+        data = await store.read_beside(connection, "evidence", digest)
+    return Response(data, media_type="application/octet-stream", headers=PRIVATE)
+
+
 async def get_vkey(request: Request) -> Response:
     """The log's verifier key: convenient, and no reason to trust it."""
     return PlainTextResponse(parts_of(request).vkey + "\n", headers=_BRIEFLY)
@@ -113,4 +121,5 @@ ROUTES = [
     Route("/table/{digest}", get_table),
     Route("/body/{digest}", get_body),
     Route("/codes/{digest}", get_codes),
+    Route("/evidence/{digest}", get_evidence),
 ]

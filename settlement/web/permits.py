@@ -65,6 +65,8 @@ PERMITS: Mapping[str, Permit] = {
     "GET /body/{digest}": Permit.PARTIES,
     "GET /codes/{digest}": Permit.PARTIES,
     "POST /v1/looks": Permit.LOOKERS,
+    "POST /v1/evidence": Permit.PROVEN,
+    "GET /evidence/{digest}": Permit.MEMBERS,
     "POST /v1/erasures": Permit.MEMBERS,
     "GET /v1/proofs/window": Permit.ANYBODY,
     "GET /v1/proofs/tap": Permit.PARTIES,
