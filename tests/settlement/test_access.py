@@ -23,6 +23,7 @@ from fare_chain.ledger import read_entry
 from fare_chain.log_export import export
 from fare_chain.log_reader import FolderLog
 from fare_chain.tap import TapKind, read, records
+from settlement import sequencer
 from settlement.core.replay import Rederiving
 from settlement.sequencer import Control
 from settlement.store import ledger as store
@@ -278,6 +279,19 @@ def test_a_commit_that_fails_shows_nothing_and_logs_nothing(served, monkeypatch)
         assert reborn.sequencer.head.head.size == house.sequencer.head.head.size
 
     served(story)
+
+
+def test_more_looks_than_can_wait_are_put_off(served, monkeypatch):
+    async def story(house, client):
+        monkeypatch.setattr(sequencer, "MOST_AWAITED", 1)
+        first = asyncio.create_task(client.post("/v1/looks?basis=audit", headers=bearer(AUDITOR)))
+        await wait_for(lambda: house.sequencer.awaited)
+        second = await client.post("/v1/looks?basis=audit", headers=bearer(0))
+        await house.tick()
+        third = await looks_taken(house, client.post("/v1/looks?basis=audit", headers=bearer(0)))
+        return [(await first).status_code, second.status_code, third.status_code, len(await looks(house))]
+
+    assert served(story) == [200, 503, 200, 2]
 
 
 async def wait_for(is_so):
