@@ -6,6 +6,7 @@ from pathlib import Path
 from fare_chain.batch import read_header
 from fare_chain.errors import Conflict, Malformed, Unknown
 from fare_chain.events import EntryKind, read_tariff_entry
+from fare_chain.export_drops import ExportDrops
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import LogSource, beside_path
 from fare_chain.tiles import TILE_WIDTH, bundles_of, read_bundle, tile_path, tiles_of
@@ -34,13 +35,19 @@ def export(
     for level, number, width in tiles_of(size):
         path = tile_path(level, number, width)
         _copy(source, folder, path)
+    drops = ExportDrops()
     for number, width in bundles_of(size):
         path = tile_path(None, number, width)
         bundle = _copy(source, folder, path)
         for entry in read_bundle(bundle, width):
             _copy_beside(source, folder, entry, bodies=bodies)
+            drops.take(entry)
         progress(min(size, (number + 1) * TILE_WIDTH), size)
     _write(folder / "checkpoint", checkpoint)
+    if drops:
+        # Only now: before, the folder's checkpoint may be one that still keeps them. Dead on the way: the next export goes on.
+        for number, width in bundles_of(size):
+            drops.apply(folder, read_bundle((folder / tile_path(None, number, width)).read_bytes(), width))
     return size
 
 
@@ -66,7 +73,7 @@ def _copy_if_held(source: LogSource, folder: Path, path: str) -> None:
 
 
 def _copy(source: LogSource, folder: Path, path: str) -> bytes:
-    """Copy one file unless it is there: everything but the checkpoint never changes under its name."""
+    """Copy one file unless it is there: nothing but the checkpoint changes under its name, and codes only where they go."""
     target = folder / path
     if target.is_file():
         return target.read_bytes()

@@ -74,6 +74,11 @@ class Policy:
         inside = set(self._leaves(self.quorum))
         return tuple(witness for witness in self.witnesses if witness.name in inside)
 
+    def outside_witnesses(self) -> tuple[PolicyKey, ...]:
+        """The witnesses whose cosignatures the quorum does not count, in the policy's order."""
+        inside = set(self._leaves(self.quorum))
+        return tuple(witness for witness in self.witnesses if witness.name not in inside)
+
     def is_quorum(self, cosigned: Collection[str]) -> bool:
         """Whether these witnesses, by name, are enough; `quorum none` asks for nobody."""
         return self.quorum == _NONE or self._holds(self.quorum, cosigned)

@@ -53,6 +53,12 @@ def scheme_policy(origin: str, log_keys: Iterable[bytes], cities: Iterable[Cosig
     return Policy(logs, clearing + witness, {CITIES: group}, CITIES)
 
 
+def is_members_own(witness: PolicyKey, origin: str) -> bool:
+    """Whether a key is a member's by its name, as `scheme_policy` gives it: its host is below the log's own."""
+    host, _slash, _use = witness.verifier.name.partition("/")
+    return host.endswith(f".{origin.partition('/')[0]}")
+
+
 def cosigners_of(named: Iterable[tuple[str, PublicKey]], urls: dict[str, str]) -> list[Cosigner]:
     """The cities among public keys by file name (`shanghai-clearing`), in order of their numbers."""
     clearing: dict[str, PublicKey] = {}

@@ -13,6 +13,7 @@ from settlement.core.journeys import Between, identify
 from settlement.core.one_ride import NOTHING_BETWEEN, ride_of, value, written
 from settlement.core.pairing import pair
 from settlement.core.rules import PinnedTable, Rules, pin
+from settlement.core.tap_counters import CountedTaps
 from settlement.core.waiting import WaitingTaps
 from settlement.explanation.explained import Explanation, JoinedExplanation, explain
 from settlement.hosted_rides import HostedRide
@@ -109,7 +110,7 @@ def _pinned(digest: bytes, data: bytes) -> PinnedTable:
 
 def _between(stored: StoredJourney, taps: Taps, rules: Rules) -> Between:
     """The marker taps of a journey: its rider's taps are paired again, and the journey of its id is taken."""
-    pairing = pair(WaitingTaps(), no_rows(DUE_DTYPE), taps, rules, stored.recorded_us)
+    pairing = pair(WaitingTaps(), no_rows(DUE_DTYPE), CountedTaps(), taps, rules, stored.recorded_us)
     rides, between = identify(pairing.ridden, pairing.between)
     ours = rides.journey_id == stored.journey["journey_id"][0]
     own = between.of(ours)

@@ -12,7 +12,9 @@ import typer
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN, AccessBasis, AccessFile
 from fare_chain.errors import Unknown
+from settlement.erasing import commands as erasing
 from settlement.import_taps import commands as import_taps
+from settlement.proving import commands as proving
 from settlement.terms import commands as terms
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -32,6 +34,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
+    proving.add_to(app)
+    erasing.add_to(app)
     terms.add_to(app)
 
 
@@ -54,6 +58,15 @@ def house(
         Path | None, typer.Option(help="Whose cosignatures make a checkpoint final (tlog-policy); without it nothing does")
     ] = None,
     term: Annotated[Path | None, typer.Option(help="Take over with this term, signed by the cities")] = None,
+    anchor_every: Annotated[
+        float, typer.Option(help="Seconds between submissions to the policy's witnesses outside the quorum; 0: none", min=0)
+    ] = 10.0,
+    codes_days: Annotated[
+        int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
+    ] = 90,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Show mirrors what is stored and append nothing, until a term")
+    ] = False,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -77,6 +90,9 @@ def house(
         parent,
         policy,
         term,
+        anchor_every,
+        codes_days,
+        standby,
     )
     run_house(settings)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,6 +13,7 @@ from fare_chain.checkpoint import Checkpoint, read_text
 from fare_chain.errors import Conflict, Untrusted
 from fare_chain.note import read_note
 from fare_chain.policy import Policy
+from fare_chain.scheme_policy import is_members_own
 from settlement.clear_windows import Latencies
 from settlement.ports import CommittedTick
 from settlement.store import finality as store
@@ -23,6 +25,14 @@ _Held = dict[int, dict[str, str]]
 """Signature lines by checkpoint size and witness name."""
 
 
+class _Kept(NamedTuple):
+    """What one commit has kept: the lines with it, the newest final checkpoint if there is a new one, the newest anchored one."""
+
+    taken: _Held
+    best: tuple[int, str] | None
+    anchored: tuple[int, str]
+
+
 class Finality:
     """What the quorum has agreed on, and who is how far."""
 
@@ -31,9 +41,14 @@ class Finality:
         self.engine = engine
         self.policy = policy
         self.origin = origin
+        self.public_witnesses = [each for each in policy.outside_witnesses() if not is_members_own(each, origin)]
         self.size = 0
         self.note = ""
         """The newest final checkpoint, as published; empty before the first."""
+        self.anchored: tuple[int, str] = (0, "")
+        """(size, note) of the newest final checkpoint that a witness of the public cosigned, of those that this run has seen."""
+        self.refused_by: dict[str, str] = {}
+        """Why a witness outside the quorum gets no more submissions, by its name: for people to look at."""
         self.final_us = -1
         """No entry recorded up to here can change any more."""
         self.latencies = Latencies()
@@ -66,24 +81,26 @@ class Finality:
         """
         read = [self._read(note) for note in notes]
         async with self._one_at_a_time:
-            taken, best = await self._keep(read)
+            taken, best, anchored = await self._keep(read)
             for size, held in taken.items():
                 self._lines[size] = held
                 for name in held:
                     self.cosigned_to[name] = max(size, self.cosigned_to.get(name, 0))
+            self.anchored = max(self.anchored, anchored)
             if best is not None:
                 self.size, self.note = best
                 self._count()
             for size in [size for size in self._lines if size < self.size][:-_KEPT_SIZES]:
                 del self._lines[size]
 
-    async def _keep(self, read: Sequence[tuple[Checkpoint, dict[str, str]]]) -> tuple[_Held, tuple[int, str] | None]:
-        """Write what is new in one commit; the lines by size and name with it, and what is the newest final checkpoint now.
+    async def _keep(self, read: Sequence[tuple[Checkpoint, dict[str, str]]]) -> _Kept:
+        """Write what is new in one commit.
 
         Memory follows the commit and never leads it: a line that is held here alone would be counted, and lost by a restart.
         """
         taken: _Held = {}
         best: tuple[int, str] | None = None
+        anchored = (0, "")
         async with self.engine.begin() as connection:
             for checkpoint, lines in read:
                 ours = await store.checkpoint_at(connection, checkpoint.size)
@@ -96,11 +113,16 @@ class Finality:
                 await store.keep_cosignatures(connection, checkpoint.size, added)
                 held = held | added
                 taken[checkpoint.size] = held
-                if checkpoint.size >= max(self.size, best[0] if best else 0) and self.policy.is_quorum(held):
-                    best = checkpoint.size, self._with_lines(ours, held)
+                if not self.policy.is_quorum(held):
+                    continue
+                sealed = checkpoint.size, self._with_lines(ours, held)
+                if checkpoint.size >= max(self.size, best[0] if best else 0):
+                    best = sealed
+                if any(witness.name in held for witness in self.public_witnesses):
+                    anchored = max(anchored, sealed)
             if best is not None and best != (self.size, self.note):
                 await store.write_final(connection, *best)
-        return taken, best
+        return _Kept(taken, best, anchored)
 
     def covers(self, entries: int) -> bool:
         """Whether the first so many entries, and so what they cleared to, are final."""
@@ -118,8 +140,12 @@ class Finality:
         return checkpoint, {names[verifier.to_vkey()]: line.to_text() for verifier, line in verified}
 
     def _with_lines(self, ours: str, held: dict[str, str]) -> str:
-        """Our note with the cosignatures of the quorum's members, in the policy's order."""
-        told = [held[witness.name] for witness in self.policy.quorum_witnesses() if witness.name in held]
+        """Our note with the cosignatures of the quorum's members, then of the witnesses of the public, in the policy's order.
+
+        The cities' own append-only lines stay at their mirrors' addresses: readers need not look at so many.
+        """
+        named = [*self.policy.quorum_witnesses(), *self.public_witnesses]
+        told = [held[witness.name] for witness in named if witness.name in held]
         room = MOST_LINES - len(read_note(ours).lines)
         return ours + "".join(told[:room])
 

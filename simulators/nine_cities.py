@@ -128,12 +128,25 @@ def rush_hour(cities: NineCities, *, rides: int, seed: int) -> Hour:
     leaves = np.flatnonzero(~forgotten)
     taps = np.concatenate([entries, pick(exits, leaves)])
     whose = np.concatenate([rider, rider[leaves]]).astype(np.int64)
-    taps["gate_seq"] = np.arange(len(taps))
     media = stream(seed, "media").bytes(16 * len(issuer))
     taps["medium"] = np.frombuffer(media, "V16")[whose]
     taps["code_digest"] = np.frombuffer(stream(seed, "digests").bytes(32 * len(taps)), "V32")
     by_time = np.argsort(taps["tapped_at_us"], kind="stable")
-    return Hour(pick(taps, by_time), whose[by_time], issuer.astype(np.int64))
+    taps = pick(taps, by_time)
+    count_on(taps, {})
+    return Hour(taps, whose[by_time], issuer.astype(np.int64))
+
+
+def count_on(taps: Taps, counts: dict[int, int]) -> None:
+    """Give taps (by time) their gates' numbers, on from `counts` (by host * 2^32 + gate), which is brought up to date."""
+    gate = taps["host"].astype(np.int64) << 32 | taps["gate"]
+    rank = np.argsort(gate, kind="stable")
+    names, begin, many = np.unique(gate[rank], return_index=True, return_counts=True)
+    before = np.array([counts.get(name, 0) for name in names.tolist()], np.int64)
+    number = np.empty(len(taps), np.int64)
+    number[rank] = np.arange(1, len(taps) + 1) + np.repeat(before - begin, many)
+    taps["gate_seq"] = number
+    counts.update(zip(names.tolist(), (before + many).tolist(), strict=True))
 
 
 def show_codes(hour: Hour, seed: int) -> tuple[Taps, list[bytes]]:

@@ -4,6 +4,7 @@ Alder is a line and its fares. Birch and cedar meet at a border and mind how lon
 Tests, golden cases and measurements clear against it; no number here is any real city's.
 """
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -202,12 +203,16 @@ def small_tap(
     category: int = 0,
     entitlement: int = 0,
 ) -> Tap:
-    """A tap of medium number `medium` (its bytes little-endian), at home unless an issuer is named."""
+    """A tap of medium number `medium` (its bytes little-endian), at home unless an issuer is named.
+
+    Its gate's number for it follows from all of it: the same tap again has the same number, another one has another.
+    """
     name = medium.to_bytes(16, "little")
-    return Tap(
-        at_us, name, name * 2, at_us % 2**32, gate, station, host, host if issuer is None else issuer, kind, category=category,
+    tap = Tap(
+        at_us, name, name * 2, 0, gate, station, host, host if issuer is None else issuer, kind, category=category,
         entitlement=entitlement,
     )  # fmt: skip
+    return replace(tap, gate_seq=zlib.crc32(tap.to_bytes()))
 
 
 def tap_records(taps: Iterable[Tap]) -> Taps:

@@ -15,7 +15,7 @@ from fare_chain.hashing import HASH_BYTES, sha256, tagged_hash
 from fare_chain.identifiers import SCHEME
 from settlement.core.columns import Int64, Keys, Mask, Taps, column
 
-RULE_REVISION = 3
+RULE_REVISION = 4
 """Raised by every change of the fold that could change a result: entries before it are folded by the earlier rules."""
 
 FUTURE_TOLERANCE_US = 5 * 60 * 1_000_000

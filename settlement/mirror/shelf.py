@@ -3,17 +3,20 @@
 ticks-<size>.feed    records one behind the other: length u32, first 8 B of SHA-256, a feed (`mirror_feed`); <size> entries before
 state-<size>         walk and clearing at that size: length u32 of the walk, walk, clearing; named last, so it is whole
 tables/<sha256>      tables that a state needs to go on
+let-go               "<codes_from> <erased taps>": codes below that entry, and of so many erased taps, are on no shelf file any more
 evidence/<sha256>    what convicts somebody              stopped    why this mirror cosigns no more
 """
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from fare_chain.errors import Unknown
 from fare_chain.hashing import sha256
+from fare_chain.ledger import read_entry
+from fare_chain.mirror_feed import FeedTick, read_feed, without_codes, write_feed
 
 _HEAD = struct.Struct("<I8s")
 _LENGTH = struct.Struct("<I")
@@ -64,7 +67,7 @@ class Shelf:
 
     def append(self, feed: bytes) -> None:
         """Bring what was given to the disk. Dead before this returns: it is fetched again. Dead after: it is here for good."""
-        self._file.write(_HEAD.pack(len(feed), sha256(feed)[:8]) + feed)
+        self._file.write(_record(feed))
         self._file.flush()
         os.fdatasync(self._file.fileno())
 
@@ -79,6 +82,31 @@ class Shelf:
         _sync_names(self.folder)
         for path in self._states()[:-KEPT_STATES]:
             path.unlink()
+
+    def let_go(self, codes_from: int, erased: Mapping[int, Collection[int]], erased_taps: int) -> None:
+        """Take out of every file of ticks but the open one the codes that the ledger lets go; asked again, it is done once.
+
+        Dead before a file has its name: the old one counts. Dead before `let-go` has: all is looked through again.
+        """
+        done_from, done_taps = self._let_go()
+        if (codes_from, erased_taps) == (done_from, done_taps):
+            return
+        paths = sorted(self.folder.glob("ticks-*.feed"))
+        begins = [int(path.stem.removeprefix("ticks-")) for path in paths]
+        for path, begin, end in zip(paths, begins, begins[1:], strict=False):
+            if (end > done_from and begin < codes_from) or any(begin <= index < end for index in erased):
+                held = path.read_bytes()
+                left = b"".join(_record(_without_codes(feed, codes_from, erased)) for feed, _end in _records(held))
+                if left != held:
+                    self._write(path.name, left)
+        self._write("let-go", f"{codes_from} {erased_taps}\n".encode())
+
+    def _let_go(self) -> tuple[int, int]:
+        path = self.folder / "let-go"
+        if not path.exists():
+            return 0, 0
+        codes_from, taps = path.read_text(encoding="utf-8").split()
+        return int(codes_from), int(taps)
 
     def read_state(self) -> tuple[int, bytes, bytes] | None:
         """(size, walk, clearing) of the newest state, or None before the first."""
@@ -140,6 +168,18 @@ def _sync_names(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def _record(feed: bytes) -> bytes:
+    return _HEAD.pack(len(feed), sha256(feed)[:8]) + feed
+
+
+def _without_codes(feed: bytes, codes_from: int, erased: Mapping[int, Collection[int]]) -> bytes:
+    """What was given, without the codes that are let go."""
+    return write_feed(
+        FeedTick(tick.note, without_codes(tick.entries, read_entry(tick.entries[0].data).index, codes_from, erased))
+        for tick in read_feed(feed)
+    )
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, int]]:

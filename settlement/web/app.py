@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from fare_chain.errors import FareChainError, Malformed, Overloaded
 from settlement.store.database import FAILURES
-from settlement.web import clearing_api, explanation_api, log_api, looks_api, mirror_api
+from settlement.web import clearing_api, erasure_api, explanation_api, log_api, looks_api, mirror_api, proofs_api
 from settlement.web.access import Door
 from settlement.web.answers import refusal
 from settlement.web.parts import Running
@@ -20,9 +20,10 @@ def make_app(running: Running) -> FastAPI:
     app.add_exception_handler(RequestValidationError, misread)
     for failure in FAILURES:
         app.add_exception_handler(failure, put_off)
-    app.router.routes.extend([*log_api.ROUTES, *mirror_api.ROUTES, *looks_api.ROUTES])
+    app.router.routes.extend([*log_api.ROUTES, *mirror_api.ROUTES, *looks_api.ROUTES, *erasure_api.ROUTES])
     app.include_router(clearing_api.router)
     app.include_router(explanation_api.router)
+    app.include_router(proofs_api.router)
     app.add_middleware(Door)
     return app
 

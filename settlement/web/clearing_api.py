@@ -13,6 +13,7 @@ from settlement.reports.catalogue import PAIR_MATRIX, find_report
 from settlement.reports.lines import pair_matrix_line, window_net_lines
 from settlement.reports.tables import FORMATS, Line
 from settlement.store import books
+from settlement.terms.standby import Standby
 from settlement.web.access import caller_of
 from settlement.web.answers import Json
 from settlement.web.looks import hold_to_export
@@ -56,7 +57,10 @@ async def status(request: Request) -> Response:
             "final_size": 0 if finality is None else finality.size,
             "provisional": finality is None or finality.size < parts.sequencer.head.head.size,
             "cosigned_to": {} if finality is None else finality.cosigned_to,
+            "anchored_size": 0 if finality is None else finality.anchored[0],
+            "refused_by": {} if finality is None else finality.refused_by,
             "staged_batches": len(parts.sequencer.staging.batches),
+            "standby": isinstance(parts.sequencer, Standby),
         }
     )
 

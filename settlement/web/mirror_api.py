@@ -91,6 +91,15 @@ async def get_signed_checkpoint(request: Request) -> Response:
     return Response(note, media_type="text/plain; charset=utf-8", headers=headers)
 
 
+async def get_anchored(request: Request) -> Response:
+    """The newest final checkpoint that a witness of the public cosigned as well."""
+    _size, note = _finality(parts_of(request)).anchored
+    if not note:
+        raise Unknown("no witness outside the cities has cosigned a checkpoint since this house started; see /policy for who may")
+    headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+    return Response(note, media_type="text/plain; charset=utf-8", headers=headers)
+
+
 def _finality(parts: Parts) -> Finality:
     if parts.finality is None:
         raise Unknown("this house was started without a policy: it has no mirrors, and nothing becomes final")
@@ -108,5 +117,6 @@ ROUTES = [
     Route("/v1/follow", get_follow),
     Route("/v1/cosignatures", post_cosignatures, methods=["POST"]),
     Route("/v1/checkpoint", get_signed_checkpoint),
+    Route("/v1/anchored", get_anchored),
     Route("/policy", get_policy),
 ]

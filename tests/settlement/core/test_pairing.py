@@ -7,6 +7,7 @@ from fare_chain.tap import TapKind
 from settlement.core.columns import DUE_DTYPE, ClearingReason, no_rows
 from settlement.core.pairing import pair
 from settlement.core.rules import Rules
+from settlement.core.tap_counters import CountedTaps
 from settlement.core.waiting import WaitingTaps
 from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_tap, tap_records
 
@@ -30,7 +31,7 @@ def assert_pairs(*ticks, rules=RULES, recorded_us=NOON_US):
 
     Left: medium, kind, host/station, time, and `of` another issuer. Right: all outcomes, in any order and beside any tap.
     """
-    waiting, due = WaitingTaps(), NOTHING_DUE
+    waiting, due, counted = WaitingTaps(), NOTHING_DUE, CountedTaps()
     for table in ticks:
         lines = [[part.split() for part in line.split("|")] for line in table.strip().splitlines()]
         taps = [
@@ -41,8 +42,8 @@ def assert_pairs(*ticks, rules=RULES, recorded_us=NOON_US):
             for words, _ in lines
             if words
         ]  # fmt: skip
-        pairing = pair(waiting, due, tap_records(taps), rules, recorded_us)
-        waiting, due = pairing.waiting, pairing.due
+        pairing = pair(waiting, due, counted, tap_records(taps), rules, recorded_us)
+        waiting, due, counted = pairing.waiting, pairing.due, pairing.counted
         ridden = pairing.ridden
         columns = (ridden.entries, ridden.exits, ridden.legs, ridden.markers)
         found = [
@@ -232,7 +233,8 @@ def test_taps_that_make_no_sense_are_exceptions_and_the_rest_clears():
 def test_a_station_number_beyond_every_table_is_unknown_and_not_an_error():
     taps = tap_records([small_tap(1, TapKind.ENTRY, NOON_US, host=host, station=2**32 - 1) for host in (1, 9, 2**16 - 1)])
     assert (
-        pair(WaitingTaps(), NOTHING_DUE, taps, RULES, NOON_US).exceptions["reason"].tolist() == [ClearingReason.UNKNOWN_STATION] * 3
+        pair(WaitingTaps(), NOTHING_DUE, CountedTaps(), taps, RULES, NOON_US).exceptions["reason"].tolist()
+        == [ClearingReason.UNKNOWN_STATION] * 3
     )
 
 
@@ -244,19 +246,21 @@ def test_without_an_agreement_nobody_is_known():
 @pytest.mark.parametrize("entered_at_us", [-(2**63), -1, small_scheme()[3].table.valid_from_us - 1])
 def test_an_entry_before_the_first_agreement_pairs_with_nothing(entered_at_us):
     taps = tap_records([small_tap(1, TapKind.ENTRY, entered_at_us), small_tap(1, TapKind.EXIT, entered_at_us + 1)])
-    pairing = pair(WaitingTaps(), NOTHING_DUE, taps, RULES, NOON_US)
+    pairing = pair(WaitingTaps(), NOTHING_DUE, CountedTaps(), taps, RULES, NOON_US)
     assert (len(pairing.ridden), len(pairing.waiting)) == (0, 2)
 
 
 def test_an_exception_names_the_tap_by_host_gate_and_sequence():
     tap = small_tap(5, TapKind.MARKER, NOON_US, host=2, station=3, issuer=1, gate=7)
-    row = pair(WaitingTaps(), NOTHING_DUE, tap_records([tap]), RULES, NOON_US).exceptions[0]
+    row = pair(WaitingTaps(), NOTHING_DUE, CountedTaps(), tap_records([tap]), RULES, NOON_US).exceptions[0]
     for name in ("host", "issuer", "station", "gate", "gate_seq", "kind", "tapped_at_us"):
         assert row[name] == getattr(tap, name)
     assert row["medium"].tobytes() == tap.medium
 
 
 def test_a_tick_pays_for_no_lane_that_it_does_not_touch():
-    waiting = pair(WaitingTaps(), NOTHING_DUE, tap_records([small_tap(1, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
-    after = pair(waiting, NOTHING_DUE, tap_records([small_tap(2, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
+    waiting = pair(
+        WaitingTaps(), NOTHING_DUE, CountedTaps(), tap_records([small_tap(1, TapKind.ENTRY, NOON_US)]), RULES, NOON_US
+    ).waiting
+    after = pair(waiting, NOTHING_DUE, CountedTaps(), tap_records([small_tap(2, TapKind.ENTRY, NOON_US)]), RULES, NOON_US).waiting
     assert np.array_equal(after.all()["medium"].tolist(), [(number).to_bytes(16, "little") for number in (1, 2)])

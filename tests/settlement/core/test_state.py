@@ -8,6 +8,7 @@ from fare_chain.errors import Malformed, Unknown
 from fare_chain.hashing import tagged_hash
 from fare_chain.tap import TapKind
 from settlement.core.clearing import Tick, clear
+from settlement.core.columns import ClearingReason
 from settlement.core.state import State, balances_bytes, chain_root
 from settlement.core.windows import close
 from simulators.small_cities import CHANGE_US, SECOND_US, small_scheme, small_tap, tap_records
@@ -56,12 +57,12 @@ def test_a_snapshot_comes_back_as_it_was(state):
 def test_genesis_is_a_snapshot_too():
     first = State.genesis(7)
     assert State.from_bytes(first.to_bytes(), []).to_bytes() == first.to_bytes()
-    assert len(first.to_bytes()) == 132
+    assert len(first.to_bytes()) == 156
 
 
 def test_every_cut_and_every_added_byte_is_refused(state):
     data = state.to_bytes()
-    for size in (0, 7, 131, 132, len(data) - 1):
+    for size in (0, 7, 155, 156, len(data) - 1):
         with pytest.raises(Malformed):
             State.from_bytes(data[:size], SCHEME)
     with pytest.raises(Malformed):
@@ -87,18 +88,29 @@ def swapped(data, *, begin, width):
     return data[:begin] + data[begin + width : begin + 2 * width] + data[begin : begin + width] + data[begin + 2 * width :]
 
 
-WIDTHS = {"tables": 32, "positions": 16, "earned": 16, "sums": 24, "roots": 32, "due": 16, "sides": 48, "waiting": 80}
+WIDTHS = {
+    "tables": 32, "positions": 16, "earned": 16, "sums": 24, "roots": 32, "due": 16, "sides": 48, "waiting": 80, "counted": 24,
+    "closed": 40, "reversed": 24,
+}  # fmt: skip
 
 
 def begins_of(state):
     """Where each list of the snapshot begins, in bytes."""
     lists = (state.rules.pins, state.positions, state.earned, state.window.sums, state.window.delta_roots)
-    counts = [*map(len, lists), len(state.due), len(state.sides), len(state.waiting)]
+    counts = [
+        *map(len, lists),
+        len(state.due),
+        len(state.sides),
+        len(state.waiting),
+        len(state.counted.to_rows()),
+        len(state.closed),
+        len(state.reversed),
+    ]
     sizes = [count * width for count, width in zip(counts, WIDTHS.values(), strict=True)]
-    return {name: 132 + sum(sizes[:at]) for at, name in enumerate(WIDTHS)}
+    return {name: 156 + sum(sizes[:at]) for at, name in enumerate(WIDTHS)}
 
 
-@pytest.mark.parametrize("part", [part for part in WIDTHS if part != "roots"])
+@pytest.mark.parametrize("part", [part for part in WIDTHS if part not in ("roots", "closed", "reversed")])
 def test_rows_out_of_order_are_refused(state, part):
     data = state.to_bytes()
     with pytest.raises(Malformed):
@@ -110,8 +122,22 @@ def test_a_row_that_stands_twice_is_refused(state):
     at = begins_of(state)["positions"]
     with pytest.raises(Malformed, match="once"):
         State.from_bytes(data[: at + 16] + data[at : at + 16] + data[at + 32 :], SCHEME)
+    at = begins_of(state)["counted"]
     with pytest.raises(Malformed, match="each once"):
-        State.from_bytes(data[:-160] + data[-80:] + data[-80:], SCHEME)
+        State.from_bytes(data[: at - 160] + data[at - 80 : at] + data[at - 80 :], SCHEME)
+
+
+def test_counted_runs_that_touch_are_refused(state):
+    rows = state.counted.to_rows()
+    at = begins_of(state)["counted"]
+    first = int(rows["first"][0])
+    for runs in ([(first, first), (first + 1, first + 1)], [(first, first + 2), (first + 1, first + 3)], [(first + 2, first)]):
+        data = bytearray(state.to_bytes()[:at])
+        data[132:140] = struct.pack("<Q", len(runs))
+        data[140:156] = bytes(16)
+        data += b"".join(struct.pack("<H6xQQ", 1, *run) for run in runs)
+        with pytest.raises(Malformed):
+            State.from_bytes(bytes(data), SCHEME)
 
 
 def test_border_sides_out_of_order_are_refused(state):
@@ -128,18 +154,16 @@ def test_a_border_side_that_is_neither_end_nor_beginning_is_refused(state, offse
         State.from_bytes(bytes(data), SCHEME)
 
 
-def test_a_ride_to_a_border_that_a_city_sends_again_comes_back_from_a_snapshot():
+def test_a_ride_that_a_city_sends_again_is_charged_once_even_after_a_snapshot():
     ride = [
         small_tap(8, TapKind.ENTRY, NOON_US - 9 * SECOND_US, host=2),
         small_tap(8, TapKind.EXIT, NOON_US - 3 * SECOND_US, host=2, station=3),
     ]
     at = State.genesis(NOON_US // SECOND_US)
-    for number in range(2):
-        tables = () if number else SCHEME
-        at, cleared = clear(at, Tick(NOON_US + number, number, number + 1, bytes(32), tap_records(ride), tables))
-        assert len(cleared.journeys) == 1, "nothing refuses it yet: its end stands at the border twice"
-    assert len(at.sides) == 2
-    assert State.from_bytes(at.to_bytes(), SCHEME).to_bytes() == at.to_bytes()
+    at, first = clear(at, Tick(NOON_US, 0, 1, bytes(32), tap_records(ride), SCHEME))
+    at, again = clear(State.from_bytes(at.to_bytes(), SCHEME), Tick(NOON_US + 1, 1, 2, bytes(32), tap_records(ride)))
+    assert (len(first.journeys), len(again.journeys), len(at.sides)) == (1, 0, 1)
+    assert again.exceptions["reason"].tolist() == [ClearingReason.REPEATED] * 2
 
 
 def test_a_missing_table_is_named(state):

@@ -6,6 +6,7 @@ from fare_chain.tap import TapKind
 from settlement.core.columns import DUE_DTYPE, no_rows
 from settlement.core.pairing import pair
 from settlement.core.rules import Rules
+from settlement.core.tap_counters import CountedTaps
 from settlement.core.tap_order import lane_keys
 from settlement.core.waiting import WaitingTaps
 from simulators.small_cities import CHANGE_US, HOUR_US, MINUTE_US, SECOND_US, small_scheme, small_tap, tap_records
@@ -18,7 +19,7 @@ class Lane:
     """One rider's taps, cleared tick by tick; minutes count from noon."""
 
     def __init__(self):
-        self.waiting, self.due = WaitingTaps(), no_rows(DUE_DTYPE)
+        self.waiting, self.due, self.counted = WaitingTaps(), no_rows(DUE_DTYPE), CountedTaps()
 
     def tick(self, minute, *taps, medium=1, extra_us=0):
         """Clear taps of (minute, in or out, station) and give the journeys: (from, to, legs), by entry."""
@@ -28,8 +29,8 @@ class Lane:
             )
             for at, way, station in taps
         )
-        pairing = pair(self.waiting, self.due, records, RULES, NOON_US + minute * MINUTE_US + extra_us)
-        self.waiting, self.due = pairing.waiting, pairing.due
+        pairing = pair(self.waiting, self.due, self.counted, records, RULES, NOON_US + minute * MINUTE_US + extra_us)
+        self.waiting, self.due, self.counted = pairing.waiting, pairing.due, pairing.counted
         ridden = pairing.ridden
         columns = (ridden.entries["tapped_at_us"], ridden.entries["station"], ridden.exits["station"], ridden.legs)
         return [tuple(row[1:]) for row in sorted(zip(*(column.tolist() for column in columns), strict=True))]
@@ -154,5 +155,5 @@ def test_lanes_that_share_a_key_wait_each_for_its_own():
 def test_a_city_without_walks_keeps_nothing_back():
     waiting = WaitingTaps()
     taps = tap_records([small_tap(1, TapKind.ENTRY, NOON_US), small_tap(1, TapKind.EXIT, NOON_US + SECOND_US, station=3)])
-    pairing = pair(waiting, no_rows(DUE_DTYPE), taps, RULES, NOON_US + MINUTE_US)
+    pairing = pair(waiting, no_rows(DUE_DTYPE), CountedTaps(), taps, RULES, NOON_US + MINUTE_US)
     assert (len(pairing.ridden), len(pairing.due)) == (1, 0)
