@@ -53,6 +53,11 @@ def access_ring() -> KeyRing:
     )
 
 
+def door_ring() -> KeyRing:
+    """The keys that the small house's intake and door know."""
+    return KeyRing([*small_ring(), *access_ring()])
+
+
 def small_access(owner: int, basis: str = "") -> Access:
     """Who asks the small house."""
     (described,) = (key for key in access_ring() if key.owner == owner)
@@ -117,7 +122,7 @@ class SmallHouse:
         self.sequencer, self.clearing = await boot(
             self.engine, key=small_key(0, KeyUse.LOG), origin=ORIGIN, clock=lambda: self.now_us
         )
-        self.intake = Intake(self.engine, self.sequencer, KeyRing([*small_ring(), *access_ring()]))
+        self.intake = Intake(self.engine, self.sequencer, door_ring())
         if self.sequencer.head.head.size == 0:
             for control in await self._genesis():
                 self.sequencer.stage_control(control)
