@@ -206,6 +206,9 @@ class House:
         controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache, self.key.public)
         for control in controls:
             sequencer.stage_control(control)
+        if controls:
+            # Before anybody is served: a batch in the same tick would stand before the key that signed it.
+            await clearing.take(await sequencer.tick())
         return sequencer, clearing, ring
 
     async def _stand_by(self, engine: AsyncEngine) -> tuple[Sequencer, ClearWindows, KeyRing]:

@@ -54,6 +54,11 @@ def access_ring() -> KeyRing:
     )
 
 
+def door_ring() -> KeyRing:
+    """The keys that the small house's intake and door know."""
+    return KeyRing([*small_ring(), *access_ring()])
+
+
 def small_access(owner: int, basis: str = "") -> Access:
     """Who asks the small house."""
     (described,) = (key for key in access_ring() if key.owner == owner)
@@ -119,7 +124,7 @@ class SmallHouse:
         self.sequencer, self.clearing = await boot(
             self.engine, key=small_key(0, KeyUse.LOG), origin=ORIGIN, clock=lambda: self.now_us
         )
-        self.intake = Intake(self.engine, self.sequencer, KeyRing([*small_ring(), *access_ring()]))
+        self.intake = Intake(self.engine, self.sequencer, door_ring())
         await self.intake.evidence.restore()
         self.upholding = Upholding(self.engine, self.intake.evidence)
         await self.upholding.restore()

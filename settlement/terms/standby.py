@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fare_chain.batch import SealedBatch
 from fare_chain.errors import Conflict, Overloaded
+from fare_chain.events import EntryKind
 from fare_chain.keys import SigningKey
 from settlement.sequencer import TICK_S, Sequencer
 from settlement.store import ledger as store
@@ -34,6 +35,10 @@ class Standby(Sequencer):
         raise Overloaded(
             f"this house is a standby and may not sequence yet: keep batch {batch.header.city_seq}, and send it again later"
         )
+
+    async def record(self, kind: EntryKind, payload: bytes) -> int:  # noqa: ARG002  as a sequencer
+        """Put nothing on the ledger, and so let nobody look or erase."""
+        raise Overloaded(f"this house is a standby and may not sequence yet: no {kind.name} entry can stand first, ask again later")
 
     async def watch(self, stopping: asyncio.Event) -> None:
         """Follow the stored head until told to stop: the other house may not be dead."""

@@ -40,6 +40,7 @@ class Permit(StrEnum):
     CITIES = "cities"
     PARTIES = "host and issuer; scheme and readers by a look"
     LOOKERS = "scheme and readers"
+    MEMBERS_ALONE = "cities and scheme"
 
 
 _ADMITTED: Mapping[Permit, frozenset[Role]] = {
@@ -47,6 +48,7 @@ _ADMITTED: Mapping[Permit, frozenset[Role]] = {
     Permit.CITIES: frozenset({Role.CITY}),
     Permit.PARTIES: frozenset(Role),
     Permit.LOOKERS: frozenset(Role) - {Role.CITY},
+    Permit.MEMBERS_ALONE: frozenset({Role.CITY, Role.SCHEME}),
 }
 OPEN = frozenset({Permit.ANYBODY, Permit.PROVEN})
 """Whoever asks here shows no token."""
@@ -67,12 +69,12 @@ PERMITS: Mapping[str, Permit] = {
     "POST /v1/looks": Permit.LOOKERS,
     "POST /v1/evidence": Permit.PROVEN,
     "GET /evidence/{digest}": Permit.MEMBERS,
-    "POST /v1/erasures": Permit.MEMBERS,
-    "GET /v1/proofs/window": Permit.ANYBODY,
+    "POST /v1/erasures": Permit.MEMBERS_ALONE,
     "GET /v1/proofs/tap": Permit.PARTIES,
     "GET /v1/proofs/journey": Permit.PARTIES,
-    "GET /v1/proofs/line": Permit.MEMBERS,
-    "GET /v1/proofs/statement": Permit.MEMBERS,
+    "GET /v1/proofs/window": Permit.ANYBODY,
+    "GET /v1/proofs/line": Permit.MEMBERS_ALONE,
+    "GET /v1/proofs/statement": Permit.ANYBODY,
     "GET /v1/health": Permit.ANYBODY,
     "GET /v1/status": Permit.ANYBODY,
     "GET /v1/windows": Permit.ANYBODY,
@@ -150,6 +152,8 @@ def read_basis(text: str | None, role: Role) -> Basis:
 
 
 def _instead(permit: Permit) -> str:
+    if permit is Permit.MEMBERS_ALONE:
+        return "ask with a member's access key"
     if permit is Permit.CITIES:
         return "follow with a city's access key, or export the log by a look"
     return "a city looks at nothing but its own, and needs no look for that"

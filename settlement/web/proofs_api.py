@@ -1,7 +1,7 @@
 """Proofs over HTTP: `.tlog-proof` files of a tap, a journey, a window, a line, a statement, out of what is stored.
 
-Windows stand in entries, which everybody may read. A tap or a journey goes to its host and its issuer, and by a look to those who
-are no parties; a line to its two parties; what an operator earned to its host; lines and earnings are sums, and need no look.
+Windows and positions stand in entries, which everybody may read. A tap or a journey goes to its host and its issuer, to others by a
+look; a line to its two parties; what an operator earned to its host. Lines and earnings are sums, and the scheme's too.
 """
 
 import time
@@ -11,15 +11,16 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from fare_chain import tap as taps
-from fare_chain.errors import Malformed, Unknown
+from fare_chain.errors import Malformed, Unknown, Untrusted
 from fare_chain.governance import Scope
+from fare_chain.identifiers import SCHEME
 from fare_chain.tap import TAP_BYTES
 from settlement.moments import read_moment_us
 from settlement.proving.asked import Party, read_journey_id, read_line, read_party
 from settlement.proving.from_store import StoredProver
 from settlement.store import journeys
 from settlement.store import proofs as store
-from settlement.web.access import caller_of
+from settlement.web.access import PRIVATE, caller_of, identify
 from settlement.web.looks import hold_to_look
 from settlement.web.parts import Parts, parts_of
 from settlement.web.permits import hold_to_party
@@ -38,14 +39,14 @@ async def tap(
 ) -> Response:
     """Prove one tap, by the index of its batch and its number in it."""
     parts = parts_of(request)
+    await hold_to_look(request, Scope.TAP, f"tap/{batch}/{number}")
     async with parts.engine.connect() as connection:
         body = await store.taps_of_entry(connection, batch)
         record = body[number * TAP_BYTES : (number + 1) * TAP_BYTES]
         if not record:
             raise Unknown(f"the batch of entry {batch} has taps 0 to {len(body) // TAP_BYTES - 1}, not {number}")
         shown = taps.read(record)
-        hold_to_party(caller_of(request), {shown.host, shown.issuer}, "this tap")
-        await hold_to_look(request, Scope.TAP, f"tap/{batch}/{number}", index=batch)
+        hold_to_party(caller_of(request), {shown.host, shown.issuer}, f"tap {number} of entry {batch}")
         return _file(await StoredProver(connection, _note(parts)).tap(batch, number))
 
 
@@ -62,14 +63,14 @@ async def journey(
     from_us = to_us - journeys.SEARCHED_US if begin is None else read_moment_us(begin)
     if to_us - from_us > _MOST_SEARCHED_US:
         raise Malformed("a search goes over seven days at most: give from and to around the second in which it was recorded")
+    await hold_to_look(request, Scope.JOURNEY, f"journey/{name}")
     # One at a time, as explanations are: clearing has the machine.
     async with parts.explaining, parts.engine.connect() as connection:
         stored = await journeys.find_journey(connection, journey_id, from_us, to_us)
         if stored is None:
             raise Unknown(f"no journey {name} was cleared between second {from_us // _SECOND_US} and {to_us // _SECOND_US}")
         of = {int(stored.journey["host"][0]), int(stored.journey["issuer"][0])}
-        hold_to_party(caller_of(request), of, "this journey")
-        await hold_to_look(request, Scope.JOURNEY, f"journey/{name}")
+        hold_to_party(caller_of(request), of, f"journey {name}")
         return _file(await StoredProver(connection, _note(parts)).journey(stored))
 
 
@@ -84,9 +85,9 @@ async def window(request: Request, second: Second) -> Response:
 @router.get("/line")
 async def line(request: Request, second: Second, debtor: str, creditor: str, kind: str = "fare") -> Response:
     """Prove what one owes another in a second, tick by tick."""
-    parts = parts_of(request)
+    reader, parts = caller_of(request).owner, parts_of(request)
     owes, is_owed = _party(parts, debtor), _party(parts, creditor)
-    hold_to_party(caller_of(request), {owes.member, is_owed.member}, "this line")
+    _hold_to(reader, {owes.member, is_owed.member}, "a line is proved to its two parties")
     asked = read_line(owes, is_owed, kind)
     async with parts.explaining, parts.engine.connect() as connection:
         return _file(await StoredProver(connection, _note(parts)).line(second, asked))
@@ -101,11 +102,17 @@ async def statement(
     parts = parts_of(request)
     whose = _party(parts, party)
     if not whose.is_member:
-        hold_to_party(caller_of(request), {whose.member}, "what this operator earned")
+        _hold_to(identify(request).owner, {whose.member}, "what an operator earned is proved to its host")
     begins = None if begin is None else read_moment_us(begin) // _SECOND_US
     async with parts.explaining, parts.engine.connect() as connection:
         prover = StoredProver(connection, _note(parts))
         return _file(await prover.statement(whose, begins, read_moment_us(end) // _SECOND_US))
+
+
+def _hold_to(reader: int, members: set[int], rule: str) -> None:
+    """Untrusted unless the reader is one of these members, or the scheme."""
+    if reader not in {*members, SCHEME}:
+        raise Untrusted(f"{rule}, and to the scheme: ask with the access key of one of them, this one is {reader}'s")
 
 
 def _party(parts: Parts, text: str) -> Party:
@@ -121,4 +128,4 @@ def _note(parts: Parts) -> str:
 
 
 def _file(text: str) -> Response:
-    return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
+    return PlainTextResponse(text, headers=PRIVATE)

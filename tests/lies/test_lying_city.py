@@ -16,7 +16,7 @@ from settlement.intake import Intake
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
 from simulators.adversary.city import forged, invented, relabelled
-from simulators.small_house import SmallHouse, SmallRider, small_ring
+from simulators.small_house import SmallHouse, SmallRider, door_ring
 from tests.lies.liars import COSIGNING, lying_city, only, run, told
 from tests.settlement.mirror.mirror_world import POLICY, make_mirror
 
@@ -36,7 +36,7 @@ def small_house(database_url, tmp_path):
         await migrate(engine)
         house = SmallHouse(engine)
         await house.start()
-        house.intake = Intake(engine, house.sequencer, small_ring(), keep=partial(keep_evidence, tmp_path / "found"))
+        house.intake = Intake(engine, house.sequencer, door_ring(), keep=partial(keep_evidence, tmp_path / "found"))
         result = await story(house)
         await engine.dispose()
         return result

@@ -23,6 +23,7 @@ from fare_chain.ledger import read_entry
 from fare_chain.log_export import export
 from fare_chain.log_reader import FolderLog
 from fare_chain.tap import TapKind, read, records
+from settlement import sequencer
 from settlement.core.replay import Rederiving
 from settlement.sequencer import Control
 from settlement.store import ledger as store
@@ -55,6 +56,7 @@ POST /v1/cosignatures                             404    404  404    404   404  
 GET /v1/follow                                    401    200  200    200   403    403     401    401
 GET /checkpoint                                   200    200  200    200   200    200     200    200
 GET /v1/checkpoint                                200    200  200    200   200    200     200    200
+GET /v1/anchored                                  404    404  404    404   404    404     404    404
 GET /log.vkey                                     200    200  200    200   200    200     200    200
 GET /policy                                       404    404  404    404   404    404     404    404
 GET /tile/{path:path}                             200    200  200    200   200    200     200    200
@@ -62,6 +64,14 @@ GET /table/{digest}                               200    200  200    200   200  
 GET /body/{digest}                                401    200  403    403   200    200     401    401
 GET /codes/{digest}                               401    200  200    403   200    200     401    401
 POST /v1/looks                                    401    403  403    403   200    200     401    401
+POST /v1/evidence                                 400    400  400    400   400    400     400    400
+GET /evidence/{digest}                            401    404  404    404   404    404     401    401
+POST /v1/erasures                                 401    400  400    400   400    403     401    401
+GET /v1/proofs/tap                                401    200  200    403   200    200     401    401
+GET /v1/proofs/journey                            401    200  200    403   200    200     401    401
+GET /v1/proofs/window                             200    200  200    200   200    200     200    200
+GET /v1/proofs/line                               401    200  200    403   200    403     401    401
+GET /v1/proofs/statement                          200    200  200    200   200    200     200    200
 GET /v1/health                                    200    200  200    200   200    200     200    200
 GET /v1/status                                    200    200  200    200   200    200     200    200
 GET /v1/windows                                   200    200  200    200   200    200     200    200
@@ -161,8 +171,8 @@ async def looks(house):
 
 def test_every_address_answers_whom_the_matrix_says(served):
     async def story(house, client):
-        (digest, _host, _index, _taps), *_ = await bodies(house)
-        journey, *_ = (await stored(house))[0]
+        (digest, _host, index, _taps), *_ = await bodies(house)
+        journey, _paid, _seed, recorded_us = (await stored(house))[0]
         async with house.engine.connect() as connection:
             table = (await connection.exec_driver_sql("SELECT hash FROM rule_table LIMIT 1")).scalar_one()
             second = (await connection.exec_driver_sql("SELECT max(second) FROM win")).scalar_one()
@@ -171,6 +181,13 @@ def test_every_address_answers_whom_the_matrix_says(served):
             "{journey_id}": journey["journey_id"].tobytes().hex(),
         }  # fmt: skip
         quote = {"from": "ALD-1", "to": "ALD-2"}
+        proofs = {
+            "/v1/proofs/tap": {"batch": index, "tap": 0},
+            "/v1/proofs/journey": {"id": journey["journey_id"].tobytes().hex()},
+            "/v1/proofs/window": {"second": second},
+            "/v1/proofs/line": {"second": recorded_us // SECOND_US, "debtor": ISSUER, "creditor": HOST},
+            "/v1/proofs/statement": {"for": "alder", "to": second},
+        }
         found = [MATRIX.strip().splitlines()[0]]
         for line in PERMITS:
             method, address = line.split()
@@ -179,9 +196,13 @@ def test_every_address_answers_whom_the_matrix_says(served):
                 path = path.replace(name, value)
             statuses = []
             for name, headers in CALLERS.items():
-                basis = {"basis": "audit"} if name in ("scheme", "auditor") and ("journeys" in path or "look" in path) else {}
+                basis = (
+                    {"basis": "audit"}
+                    if name in ("scheme", "auditor") and any(part in path for part in ("journeys", "look", "proofs"))
+                    else {}
+                )
                 basis |= {"basis": "audit"} if path.startswith(("/body", "/codes")) else {}
-                params = basis | (quote if "quote" in path else {})
+                params = basis | (quote if "quote" in path else {}) | proofs.get(path, {})
                 answer = await looks_taken(house, client.request(method, path, params=params, headers=headers))
                 if answer.status_code == 401:
                     assert answer.headers["www-authenticate"] == "Bearer"
@@ -280,6 +301,19 @@ def test_a_commit_that_fails_shows_nothing_and_logs_nothing(served, monkeypatch)
     served(story)
 
 
+def test_more_looks_than_can_wait_are_put_off(served, monkeypatch):
+    async def story(house, client):
+        monkeypatch.setattr(sequencer, "MOST_AWAITED", 1)
+        first = asyncio.create_task(client.post("/v1/looks?basis=audit", headers=bearer(AUDITOR)))
+        await wait_for(lambda: house.sequencer.awaited)
+        second = await client.post("/v1/looks?basis=audit", headers=bearer(0))
+        await house.tick()
+        third = await looks_taken(house, client.post("/v1/looks?basis=audit", headers=bearer(0)))
+        return [(await first).status_code, second.status_code, third.status_code, len(await looks(house))]
+
+    assert served(story) == [200, 503, 200, 2]
+
+
 async def wait_for(is_so):
     async with asyncio.timeout(20):
         while not is_so():  # noqa: ASYNC110  the sequencer tells nobody that somebody waits
@@ -357,7 +391,7 @@ def test_an_export_is_whole_by_one_look_public_without_a_key_and_refused_to_a_ci
             await exported("nobody", None, bodies=True)
         again = await looks_taken(
             house,
-            asyncio.to_thread(audit, AppLog(house.app, loop), [LOG_VERIFIER], followers=[Rederiving()]),
+            asyncio.to_thread(audit, AppLog(house.app, loop, small_access(0, "audit")), [LOG_VERIFIER], followers=[Rederiving()]),
         )
         assert (again.bodies, again.looks) == (True, 1), "the auditor's look is counted; the scheme's own comes after"
 

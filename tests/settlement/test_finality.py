@@ -21,7 +21,7 @@ from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
-from simulators.small_house import LOG_VERIFIER, ORIGIN, SmallHouse, small_key
+from simulators.small_house import LOG_VERIFIER, ORIGIN, SmallHouse, small_access, small_key
 from tests.conftest import AppLog, _ride_about, looks_taken
 from tests.settlement.mirror.mirror_world import OPENED, POLICY, SLUGS, make_mirror
 
@@ -176,7 +176,7 @@ def test_a_death_while_cosignatures_are_kept_loses_none(played, monkeypatch, kep
 def test_what_is_published_is_what_an_auditor_asks_for(played):
     async def story(scene):
         await scene.mirror(1, 2)
-        source = AppLog(scene.app, asyncio.get_running_loop())
+        source = AppLog(scene.app, asyncio.get_running_loop(), small_access(0, "audit"))
         work = asyncio.to_thread(audit, source, [], policy=POLICY, followers=[Rederiving()])
         result = await looks_taken(scene.house, work)
         await scene.mirror(1, 2)

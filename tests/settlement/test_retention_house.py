@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
+from fare_chain.access_files import read_access
 from fare_chain.audit import audit
 from fare_chain.batch import CityTail, seal
 from fare_chain.hashing import sha256
@@ -127,7 +128,7 @@ def test_a_house_lets_go_what_is_due_and_erases_what_is_asked(tmp_path, database
         assert [row["codes_gone"] for row in told] == [0, 1], answers
         assert "is no batch on this ledger" in answers[0].stderr
         await asyncio.sleep(1.5)
-        log = HttpLog(url)
+        log = HttpLog(url, read_access(tmp_path / "keys" / "house-access.key", "audit"), whole=True)
         await asyncio.to_thread(export, log, tmp_path / "log")
         log.client.close()
 

@@ -11,7 +11,6 @@ from settlement.core.replay import Rederiving
 from settlement.store.database import body, codes, entry, head, make_engine, rule_table, tile
 from settlement.store.migrating import migrate
 from simulators.small_house import LOG_VERIFIER, SmallHouse
-from tests.conftest import looks_taken
 
 PLACES = {
     "body": (body, body.c.taps, body.c.entry_index),
@@ -42,9 +41,7 @@ def told(url, app_of, app_log, ride_about, story):
         await ride_about(house)
         log = app_log(app_of(house), asyncio.get_running_loop())
         try:
-            return await story(
-                house, lambda: looks_taken(house, asyncio.to_thread(audit, log, [LOG_VERIFIER], followers=[Rederiving()]))
-            )
+            return await story(house, lambda: asyncio.to_thread(audit, log, [LOG_VERIFIER], followers=[Rederiving()]))
         finally:
             await engine.dispose()
 

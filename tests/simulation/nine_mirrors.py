@@ -38,7 +38,7 @@ from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
 from simulators.small_cities import FOREVER_US, SECOND_US
-from simulators.small_house import LOG_VERIFIER, ORIGIN, SmallAdapter, SmallHouse, SmallRider, small_key, small_ring
+from simulators.small_house import LOG_VERIFIER, ORIGIN, SmallAdapter, SmallHouse, SmallRider, door_ring, small_key
 from tests.conftest import AppLog
 from tests.simulation.other_history import OtherHistory
 
@@ -122,7 +122,7 @@ class World:
             self.house = None
             await engine.dispose()
             raise
-        house.intake = Intake(engine, house.sequencer, small_ring())
+        house.intake = Intake(engine, house.sequencer, door_ring())
         self.finality = Finality(engine, POLICY, ORIGIN)
         await self.finality.restore()
         assert not self.finals or self.finality.note == self.finals[-1], "the same bytes are published again"
