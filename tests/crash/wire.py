@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 
 SOCKET = ".s.PGSQL.5432"
 _SSL_REQUEST = 80877103
-_LASTS_NOT = ("SELECT", "SHOW", ";", "BEGIN", "ROLLBACK", "DEALLOCATE", "DISCARD", "RESET", "WITH")
+_LASTS_NOT = ("SELECT", "SHOW", ";", "BEGIN", "ROLLBACK", "DEALLOCATE", "DISCARD", "RESET", "WITH", "SET")
 Moment = Literal["before", "after"]
 
 
