@@ -27,7 +27,7 @@ from fare_chain.hashing import HASH_BYTES
 from fare_chain.keys import KeyRing, KeyUse
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure, LedgerWalk, LogSource, VerifiedEntry, beside_path, step
-from fare_chain.merkle import root
+from fare_chain.merkle import root_of_hashes
 from fare_chain.note import KeyType, NoteVerifier, read_note
 from fare_chain.policy import Policy
 from fare_chain.rider_checks import RiderChecks
@@ -297,4 +297,4 @@ def _check_upper_tiles(source: LogSource, checkpoint: Checkpoint, tile_roots: Se
 
 
 def _tile_root(tile: bytes) -> bytes:
-    return root([tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)])
+    return root_of_hashes(tile)

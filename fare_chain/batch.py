@@ -20,7 +20,7 @@ from fare_chain import tap
 from fare_chain.errors import Malformed, Untrusted
 from fare_chain.hashing import ZERO_HASH, sha256
 from fare_chain.keys import SIGNATURE_BYTES, KeyRing, KeyUse, SigningKey, is_signed
-from fare_chain.merkle import leaf_hashes, root
+from fare_chain.merkle import root_of_run
 from fare_chain.tap import TAP_BYTES, TAP_FORMAT
 
 HEADER_BYTES = 144
@@ -98,7 +98,7 @@ def seal(taps: bytes, codes: Sequence[bytes], *, city: int, tail: CityTail, key:
     times = tap.times_us(taps)
     header = BatchHeader(
         city, key_id, tail.next_seq, tail.header_hash, min(times), max(times), count,
-        sha256(taps), root(leaf_hashes(taps, TAP_BYTES)),
+        sha256(taps), root_of_run(taps, TAP_BYTES),
     )  # fmt: skip
     return SealedBatch(header, key.sign(header.to_bytes()), taps, write_codes(codes))
 
@@ -162,7 +162,7 @@ def check_body(header: BatchHeader, body: bytes, *, with_root: bool = True) -> N
     name = f"city {header.city}'s batch {header.city_seq}"
     if sha256(body) != header.body_hash:
         raise Untrusted(f"body_hash of {name} does not fit its taps: a tap was changed, lost or added")
-    if with_root and root(leaf_hashes(body, TAP_BYTES)) != header.taps_root:
+    if with_root and root_of_run(body, TAP_BYTES) != header.taps_root:
         raise Untrusted(f"taps_root of {name} does not fit its taps: the city signed a false root")
     tap.check_run(body)
     if len(body) != header.count * TAP_BYTES:

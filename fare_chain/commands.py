@@ -18,6 +18,9 @@ DEFAULT_ORIGIN = "fare-chain.example/clearing"
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    from fare_chain import evidence_commands
+
+    evidence_commands.add_to(app)
     keys = typer.Typer(no_args_is_help=True, help="Make and show keys.")
     keys.command("new")(keys_new)
     keys.command("show")(keys_show)
@@ -112,6 +115,9 @@ def verify(
     resume: Annotated[
         Path | None, typer.Option(help="Write progress into this file every few seconds, and go on from it if it is there")
     ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="With --policy: keep what convicts whoever answers for a failure in this folder")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Verify a log from its first entry; exit 1 and name the first thing that is wrong."""
@@ -137,10 +143,11 @@ def verify(
             )  # fmt: skip
     except (FareChainError, UnicodeDecodeError) as failure:
         where = failure.where if isinstance(failure, AuditFailure) else "log"
+        kept = _keep_evidence(failure, log, policy_file, evidence)
         if as_json:
-            print(json.dumps({"verified": False, "where": where, "why": str(failure)}))
+            print(json.dumps({"verified": False, "where": where, "why": str(failure), "evidence": kept and str(kept)}))
         else:
-            print(f"NOT VERIFIED\n  {failure}", file=sys.stderr)
+            print(f"NOT VERIFIED\n  {failure}" + (f"\n  evidence: {kept}" if kept else ""), file=sys.stderr)
         raise typer.Exit(1) from failure
     if as_json:
         print(json.dumps({"verified": True, "key_offered_by_log": offered, **result.to_json()}))
@@ -150,6 +157,22 @@ def verify(
         print(f"  {line}")
     if offered:
         print("  the log's key came from the log itself: pass --vkey to hold it to a key that you know")
+
+
+def _keep_evidence(failure: Exception, log: str, policy_file: Path | None, folder: Path | None) -> Path | None:
+    """Keep what proves a failed audit to others: its path, or None where it is asked for by nobody or convicts nobody."""
+    from fare_chain.audit import AuditFailure
+    from fare_chain.audit_evidence import evidence_of
+    from fare_chain.evidence_folder import keep_evidence
+    from fare_chain.log_reader import open_log, read_text
+    from fare_chain.policy import read_policy
+    from fare_chain.replayed_log import replay_under
+
+    if policy_file is None or folder is None or not isinstance(failure, AuditFailure):
+        return None
+    source = open_log(log)
+    text = evidence_of(failure, source, read_policy(read_text(policy_file)), replay_under(source))
+    return None if text is None else keep_evidence(folder, text)
 
 
 def prove_tap(
@@ -193,6 +216,7 @@ def verify_proof(
     from fare_chain.log_reader import read_text
     from fare_chain.note import read_vkey
     from fare_chain.policy import read_policy
+    from fare_chain.proof_words import in_words, to_json
 
     if (policy_file is None) == (not vkey):
         raise Malformed("name whose signatures count: either --policy FILE or --vkey KEY")
@@ -207,8 +231,11 @@ def verify_proof(
     except FareChainError as failure:
         print(json.dumps({"verified": False, "why": str(failure)}) if as_json else f"NOT VERIFIED\n  {failure}")
         raise typer.Exit(1) from failure
-    said = inner_proofs.in_words(proved)
-    print(json.dumps({"verified": True, "proves": said}) if as_json else "\n  ".join(["verified", *said]))
+    is_final = policy_file is not None and trusted.quorum != "none"
+    finality = "final: the policy's quorum has cosigned the checkpoint"
+    said = [*in_words(proved), finality if is_final else "not shown to be final: the log alone was asked for its signature"]
+    told = {"verified": True, "final": is_final, **to_json(proved), "proves": said}
+    print(json.dumps(told) if as_json else "\n  ".join(["verified", *said]))
 
 
 def verify_evidence(

@@ -157,9 +157,13 @@ class LedgerWalk:
             raise AuditFailure(f"codes of entry {broken[0]}", broken[1])
 
     def log_keys(self) -> set[bytes]:
-        """The public keys that may have signed the checkpoint over the ledger as walked."""
-        registered = {key.public for key in self.ring if key.use is KeyUse.LOG}
-        return registered & {self.log_public} if self.log_public else registered
+        """The public keys that may have signed the checkpoint over the ledger as walked: one, or none.
+
+        It is the last term's; before any term the log key that was registered first: a standby's stands there early, and the right
+        to sequence is the cities' to give.
+        """
+        registered = [key.public for key in self.ring if key.use is KeyUse.LOG]
+        return set(registered) & {self.log_public} if self.log_public else set(registered[:1])
 
     def to_bytes(self) -> bytes:
         """Write the walk down, between two ticks: the same walk gives the same bytes."""

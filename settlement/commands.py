@@ -14,6 +14,7 @@ from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Unknown
 from settlement.erasing import commands as erasing
 from settlement.import_taps import commands as import_taps
+from settlement.proving import commands as proving
 from settlement.terms import commands as terms
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -33,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
+    proving.add_to(app)
     erasing.add_to(app)
     terms.add_to(app)
 
@@ -62,6 +64,9 @@ def house(
     codes_days: Annotated[
         int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
     ] = 90,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Show mirrors what is stored and append nothing, until a term")
+    ] = False,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -87,6 +92,7 @@ def house(
         term,
         anchor_every,
         codes_days,
+        standby,
     )
     run_house(settings)
 

@@ -1,12 +1,15 @@
 """One batch as it comes in: held to all that it claims and staged, or refused by name with nothing stored."""
 
 import asyncio
+from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fare_chain.batch import SIGNED_HEADER_BYTES, SealedBatch, unseal
-from fare_chain.errors import Conflict, Malformed
+from fare_chain.contradictions import double_batch, false_header
+from fare_chain.errors import Conflict, Malformed, Untrusted
 from fare_chain.keys import KeyRing
+from fare_chain.ledger import FRAME_BYTES
 from fare_chain.merkle import perfect_nodes
 from fare_chain.proofs import ProofFile, inclusion_ranges, prove_inclusion
 from fare_chain.tiles import node_reader
@@ -20,10 +23,14 @@ TURN_S = 0.25
 class Intake:
     """The house's door for batches."""
 
-    def __init__(self, engine: AsyncEngine, sequencer: Sequencer, ring: KeyRing) -> None:
+    def __init__(
+        self, engine: AsyncEngine, sequencer: Sequencer, ring: KeyRing, *, keep: Callable[[str], object] = lambda _evidence: None
+    ) -> None:
+        """`keep` is given an evidence file for each lie that a city signed, before the batch is refused; it may wait for a disk."""
         self.engine = engine
         self.sequencer = sequencer
         self.ring = ring
+        self.keep = keep
         self.needs_codes = False
         """Whether the ledger says from which entry on rider codes are kept: then no batch comes without its own."""
 
@@ -33,7 +40,12 @@ class Intake:
         Malformed: it cannot be read. Untrusted: key, signature, hash or root do not hold. Conflict: not the city's next, or a
         second batch of one sequence number. Sending the same batch again is always safe and gives the same receipt.
         """
-        batch = unseal(data, self.ring)
+        try:
+            batch = unseal(data, self.ring)
+        except (Malformed, Untrusted):
+            # Dead before it is kept: nothing is stored, and the same batch is refused again, and kept then.
+            await self._keep(false_header(data, self.ring))
+            raise
         header = batch.header
         await self._turn(header.city, header.city_seq)
         tail = self.sequencer.tail(header.city)
@@ -73,11 +85,11 @@ class Intake:
         if staged is not None:
             if staged.batch.signed_header == batch.signed_header:
                 return await asyncio.shield(staged.receipt)
-            return await self._forked(batch)
+            return await self._forked(batch, staged.batch.signed_header)
         async with self.engine.connect() as connection:
             found = await store.find_batch(connection, header.city, header.city_seq)
             if found is None or not found[1].endswith(batch.signed_header):
-                return await self._forked(batch)
+                return await self._forked(batch, b"" if found is None else found[1][FRAME_BYTES:])
             index, entry = found
             size, note = await store.first_checkpoint_over(connection, index)
             wanted = {
@@ -89,11 +101,16 @@ class Intake:
         path = prove_inclusion(index=index, size=size, read_node=node_reader(size, read_tile))
         return ProofFile(index, tuple(path), self.sequencer.receipt_note(note), entry).to_text()
 
-    async def _forked(self, batch: SealedBatch) -> str:
+    async def _keep(self, evidence: str | None) -> None:
+        if evidence is not None:
+            await asyncio.to_thread(self.keep, evidence)
+
+    async def _forked(self, batch: SealedBatch, first: bytes) -> str:
         """Keep the second signed header of one sequence number: it proves that the city equivocated."""
         header = batch.header
         async with self.engine.begin() as connection:
             await store.keep_fork(connection, header.city, header.city_seq, header.hash(), batch.signed_header)
+        await self._keep(double_batch(first, batch.signed_header, self.ring))
         raise Conflict(
             f"city {header.city} has signed another batch {header.city_seq} before: "
             "this one is not taken, its header is kept as evidence of a fork"

@@ -17,6 +17,8 @@ from fare_chain.mirror_feed import FeedTick, read_feed, write_feed
 from fare_chain.note import Note, cosign
 from fare_chain.policy import Policy, PolicyKey
 from fare_chain.witness import SIZE_TYPE, Refused, judge, read_request
+from settlement.mirror.cosigners import Cosigners
+from settlement.mirror.ends import fork_evidence
 from settlement.mirror.heads import Heads
 from settlement.mirror.journal import Journal, KeyRole
 from settlement.mirror.rederive import Mirrored
@@ -65,8 +67,11 @@ class CityMirror:
         self.shelf, self.journal, self.keys, self.policy = shelf, journal, keys, policy
         self.clock = clock
         self.mirrored = Mirrored(policy, shelf, issuers=issuers, pool=pool)
+        self._left: tuple[FeedTick, Checkpoint] | None = None
+        """The last tick given, where its cosignature may have reached nobody: given again as soon as there is nothing new."""
         self.stopped = shelf.stopped()
         self.heads = Heads(policy)
+        self.cosigners = Cosigners(policy)
         self.waiting: str | None = None
         """Why it cosigns nothing for the moment; None while it does."""
         self.bad_riders = 0
@@ -76,24 +81,31 @@ class CityMirror:
         """The last checkpoint with this city's witness line; empty before the first of this run."""
         self.note = ""
         """The last checkpoint with this mirror's clearing cosignature; empty before the first of this run."""
+        self.end = ""
+        """The last entry under that checkpoint, proved: what other mirrors hold to theirs, whatever their sizes."""
         state = shelf.read_state()
         if state is not None:
             self.mirrored.resume(*state[1:])
         for feed in shelf.feeds_from(0 if state is None else state[0]):
-            self._verify(read_feed(feed), feed)
+            ticks = read_feed(feed)
+            if checkpoints := self._verify(ticks, feed):
+                self._left = ticks[-1], checkpoints[-1]
         self._state_due = clock() + STATE_EVERY_S
 
     def take(self, feed: bytes) -> list[str]:
         """Verify, store and cosign what the house gave: a note for each checkpoint. None where nothing follows from here on.
 
-        Dead before the shelf has it: fetched again. Dead between shelf and journal: verified again at the start, cosigned by the
-        next feed's. Dead after the journal: the house learns of it by the next cosignature, which covers this one.
+        Dead before the shelf has it: fetched again. Dead between shelf and journal, or after the journal: verified again at the
+        start, and cosigned with the next feed, which may be an empty one: at rest no later cosignature would cover it.
         """
         ticks = read_feed(feed)
         if self.stopped is not None or not ticks:
             self.caught_up = True
+        if self.stopped is not None or (not ticks and self._left is None):
             return []
         with held_terms(self.shelf.folder) as held:
+            if not ticks:
+                return self._take_left(held.latest)
             allowed = self._allowed(ticks, held.latest)
             return self._take(allowed, feed if len(allowed) == len(ticks) else write_feed(allowed)) if allowed else []
 
@@ -102,12 +114,45 @@ class CityMirror:
         fork = self.heads.compare(theirs)
         if fork is not None and self.stopped is None:
             self._stop(_FORKED, fork.encode())
+        for text in self.cosigners.see(theirs):
+            self.shelf.keep_evidence(text.encode())
+
+    def compare_end(self, theirs: str) -> None:
+        """Hold another mirror's end to the entry that stands here: where they differ the log forked, at whatever sizes; stop."""
+        index = self.mirrored.ends.differs(theirs)
+        if index is None or self.stopped is not None:
+            return
+        text = fork_evidence(self.shelf.feeds_from(0), theirs, index, self.policy)
+        if text is not None:
+            self._stop(
+                f"the log signed two trees with different entries {index}: another mirror was shown the other one", text.encode()
+            )
 
     def _take(self, ticks: Sequence[FeedTick], feed: bytes) -> list[str]:
         checkpoints = self._verify(ticks, feed)
         if not checkpoints:
             return []
         self.shelf.append(feed)
+        self._left = ticks[-1], checkpoints[-1]
+        notes = self._cosign(ticks, checkpoints, feed)
+        if notes and self.clock() >= self._state_due:
+            self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
+            # Now every tick that was verified lies in a file that is closed.
+            kept = self.mirrored.walk.kept
+            self.shelf.let_go(kept.codes_from, kept.erased, kept.erased_taps)
+            self._state_due = self.clock() + STATE_EVERY_S
+        return notes
+
+    def _take_left(self, term: Term | None) -> list[str]:
+        """Cosign the last tick of an earlier feed; not beyond where a term that this city approved begins."""
+        assert self._left is not None
+        tick, checkpoint = self._left
+        if term is not None and self.mirrored.walk.term < term.number and checkpoint.size > term.size:
+            return []
+        return self._cosign([tick], [checkpoint], write_feed([tick]))
+
+    def _cosign(self, ticks: Sequence[FeedTick], checkpoints: Sequence[Checkpoint], feed: bytes) -> list[str]:
+        """Write the last checkpoint in the journal, and give those of these notes that were not cosigned before, with our line."""
         last, time_s = checkpoints[-1], int(self.clock())
         cosigned = self.journal.last(KeyRole.CLEARING).size
         if last.size < cosigned:
@@ -122,16 +167,11 @@ class CityMirror:
         except Conflict as conflict:
             self._stop(str(conflict), feed)
             return []
-        self.waiting = None
-        if self.clock() >= self._state_due:
-            self.shelf.save_state(self.mirrored.size, *self.mirrored.to_parts())
-            # Now every tick that was verified lies in a file that is closed.
-            kept = self.mirrored.walk.kept
-            self.shelf.let_go(kept.codes_from, kept.erased, kept.erased_taps)
-            self._state_due = self.clock() + STATE_EVERY_S
+        self.waiting, self._left = None, None
         given = [(tick, checkpoint) for tick, checkpoint in zip(ticks, checkpoints, strict=True) if checkpoint.size >= cosigned]
         notes = [self._cosigned(tick, checkpoint, time_s) for tick, checkpoint in given]
         self.note = notes[-1]
+        self.end = self.mirrored.ends.shown(self.note)
         return notes
 
     def witness(self, data: bytes) -> Refused | str:

@@ -92,10 +92,12 @@ class FollowingMirror:
             pool=self.pool,
         )
         self.origin = self.policy.logs[0].name
+        self.unsent: list[str] = []
+        """Cosignatures that the house has not answered for: sent again, because at rest no later one would cover them."""
         self._token, self._token_until_s = "", 0
 
     async def run(self) -> None:
-        """Follow and serve until told to stop."""
+        """Follow and serve until told to stop; a disk that fails ends it, so that whoever keeps it running learns of it."""
         config = uvicorn.Config(
             make_mirror_app(self.mirror, self.origin), host=self.settings.host, port=self.settings.port, log_config=None,
             access_log=False, http="httptools", timeout_graceful_shutdown=2,
@@ -106,13 +108,18 @@ class FollowingMirror:
         following = [
             asyncio.create_task(work) for work in (self._follow(), self._exchange(), _watch_parent(self.settings.parent, server))
         ]
+        for task in following:
+            task.add_done_callback(lambda task: server.leave() if not task.cancelled() and task.exception() else None)
         try:
             await server.serve()
         finally:
             for task in following:
                 task.cancel()
-            await asyncio.wait(following)
+            ended = await asyncio.gather(*following, return_exceptions=True)
             self.pool.shutdown()
+        for failed in ended:
+            if isinstance(failed, Exception):
+                raise failed
 
     async def _follow(self) -> None:
         """Ask, take, send; whatever the network does, again after a moment. Only what does not follow ends it."""
@@ -127,6 +134,8 @@ class FollowingMirror:
         log.critical("this mirror cosigns no more", why=self.mirror.stopped)
 
     async def _once(self, client: httpx2.AsyncClient) -> None:
+        if self.unsent:
+            await self._send(client)
         # The first question is not held open: with nothing new, this mirror has caught up.
         asked = {"from": self.mirror.mirrored.size, "wait": WAIT_S if self.mirror.caught_up else 0}
         answer = await client.get("/v1/follow", params=asked, headers={"Authorization": f"Bearer {self._bearer()}"})
@@ -134,25 +143,27 @@ class FollowingMirror:
         # Beside the loop: monitors and witnesses are answered while a tick is verified.
         notes = await asyncio.to_thread(self.mirror.take, answer.content)
         if notes:
-            sent = await client.post("/v1/cosignatures", content=cosignatures(notes), headers={"Content-Type": FEED_TYPE})
-            sent.raise_for_status()
+            self.unsent = notes
+            await self._send(client)
         elif self.mirror.waiting is not None:
             await asyncio.sleep(PAUSE_S)
+
+    async def _send(self, client: httpx2.AsyncClient) -> None:
+        """Post what is unsent; what the house refuses it will refuse again, and it is not sent twice."""
+        sent = await client.post("/v1/cosignatures", content=cosignatures(self.unsent), headers={"Content-Type": FEED_TYPE})
+        if sent.is_success or sent.is_client_error:
+            self.unsent = []
+        sent.raise_for_status()
 
     async def _exchange(self) -> None:
         """Ask the other mirrors every second what they were shown; one that does not answer is asked again."""
         own = self.mirror.keys.clearing_as.name
         places = [witness.url for witness in self.policy.quorum_witnesses() if witness.url and witness.name != own]
-        path = f"/{sha256(self.origin.encode()).hex()}/checkpoint"
+        log = f"/{sha256(self.origin.encode()).hex()}"
         async with httpx2.AsyncClient(timeout=EXCHANGE_S * 5, trust_env=False) as client:
             while self.mirror.stopped is None:
                 for place in places:
-                    try:
-                        answer = await client.get(place.rstrip("/") + path)
-                    except (httpx2.TransportError, httpx2.InvalidURL):
-                        continue
-                    if answer.status_code == httpx2.codes.OK:
-                        self.mirror.compare(answer.text)
+                    await compare_with(self.mirror, client, place.rstrip("/") + log)
                 await asyncio.sleep(EXCHANGE_S)
 
     def _bearer(self) -> str:
@@ -161,6 +172,19 @@ class FollowingMirror:
             self._token = issue_token(self.access_key, self.access, audience=self.origin, now_s=now_s, lifetime_s=_TOKEN_S)
             self._token_until_s = now_s + _TOKEN_S // 2
         return self._token
+
+
+async def compare_with(mirror: CityMirror, client: httpx2.AsyncClient, place: str) -> None:
+    """Hold to our own what another mirror shows at its address of this log: its head, and the entry at its end."""
+    try:
+        head, end = [await client.get(f"{place}/{name}") for name in ("checkpoint", "end")]
+    except (httpx2.TransportError, httpx2.InvalidURL):
+        return
+    if head.status_code == httpx2.codes.OK:
+        mirror.compare(head.text)
+    if end.status_code == httpx2.codes.OK:
+        # Beside the loop: where it differs, the whole shelf is read for the proof.
+        await asyncio.to_thread(mirror.compare_end, end.text)
 
 
 async def _watch_parent(parent: int | None, server: _Server) -> None:

@@ -14,6 +14,7 @@ from fare_chain.mirror_feed import FeedSource, FeedTick
 from fare_chain.policy import Policy
 from fare_chain.rider_checks import BadRider, RiderChecks
 from settlement.core.replay import Rederiving
+from settlement.mirror.ends import Ends
 
 ROOT_SAMPLE = 16
 """One taps root of so many is computed again, drawn by the last state root, which nobody knows before; every body hash is."""
@@ -54,6 +55,7 @@ class Mirrored:
         self.source = FeedSource()
         self.walk = LedgerWalk(self, rider_check=self._check_riders, has_root=self._has_root)
         self.clearing = Rederiving()
+        self.ends = Ends(policy)
         self.riders_checked = 0
         self._tables = tables
         self._checks = RiderChecks(issuers)
@@ -107,9 +109,10 @@ class Mirrored:
         if checkpoint.size != before + len(tick.entries) or not tick.entries:
             raise AuditFailure(where, f"it says size {checkpoint.size}, but {len(tick.entries)} entries come with it")
         for given in tick.entries:
-            place = f"entry {self.size}"
+            place, frontier = f"entry {self.size}", self.walk.head.frontier.nodes
             verified = self.walk.take(given.data)
             step(place, lambda verified=verified: self.clearing.follow(verified))  # type: ignore[misc]
+            self.ends.remember(verified.entry.index, given.data, self.walk.head.last_leaf, frontier)
         step(f"entry {self.size}", self.clearing.settle)
         if self.walk.head.root() != checkpoint.root:
             raise AuditFailure(where, "its root is not the root over the entries that came with it")

@@ -159,6 +159,8 @@ cleared_tick = Table(
     Column("journey_block", LargeBinary, nullable=False, comment="journey records, one behind the other"),
     Column("share_block", LargeBinary, nullable=False, comment="share records, one behind the other"),
     Column("join_block", LargeBinary, nullable=False, comment="join records, one behind the other"),
+    Column("adjustment_block", LargeBinary, nullable=False, comment="journeys that fell: adjustment records"),
+    Column("adjusted_share_block", LargeBinary, nullable=False, comment="what is owed back of them: share records"),
 )
 
 exception = Table(

@@ -16,6 +16,9 @@ from fare_chain.merkle import Frontier, perfect_nodes
 from fare_chain.tiles import TILE_WIDTH, ReadTile, node_reader, tiles_of
 from settlement.store.database import body, checkpoint, codes, entry, fork, head, rule_table, tile
 
+HANGING_S = 10
+"""How long a house may stand still in the middle of a write that others wait for; then PostgreSQL ends its session."""
+
 
 class TermLost(Conflict):
     """The head row is not where this sequencer left it: another one holds the term, or the answer to a commit was lost."""
@@ -67,6 +70,14 @@ async def take_term(connection: AsyncConnection) -> int:
     return int((await connection.execute(sa.update(head).values(term=head.c.term + 1).returning(head.c.term))).scalar_one())
 
 
+async def hold_term(connection: AsyncConnection, term: int) -> None:
+    """Hold the term until the caller's transaction ends, so that nobody takes it meanwhile; TermLost where somebody has."""
+    await _never_hang(connection)
+    held = (await connection.execute(sa.select(head.c.term).with_for_update(read=True))).scalar_one()
+    if held != term:
+        raise TermLost(f"the ledger is in term {held}, no longer in term {term}: another house goes on with it")
+
+
 async def append_tick(
     connection: AsyncConnection,
     *,
@@ -79,6 +90,7 @@ async def append_tick(
 
     Dead before the commit: nothing of this is there, the spools send again. Dead after: everything is, with the note's bytes.
     """
+    await _never_hang(connection)
     moved = await connection.execute(
         sa.update(head)
         .where(head.c.size == before.head.size, head.c.term == before.term)
@@ -113,6 +125,11 @@ async def append_tick(
         [(level, number, hashes) for (level, number), hashes in tiles.items()],
     )
     await connection.execute(sa.insert(checkpoint).values(size=after.head.size, note=after.note))
+
+
+async def _never_hang(connection: AsyncConnection) -> None:
+    """Let a house that hangs in this transaction lose it: the head's row is what a standby has to get hold of."""
+    await connection.execute(sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{HANGING_S}s'"))
 
 
 async def _driver(connection: AsyncConnection) -> Any:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from fare_chain.errors import Conflict, FareChainError, Malformed, Overloaded, Unknown, Untrusted
 from settlement.store.database import FAILURES
-from settlement.web import clearing_api, erasure_api, explanation_api, log_api, mirror_api
+from settlement.web import clearing_api, erasure_api, explanation_api, log_api, mirror_api, proofs_api
 from settlement.web.answers import Problem
 from settlement.web.parts import Running
 
@@ -24,6 +24,7 @@ def make_app(running: Running) -> FastAPI:
     app.router.routes.extend([*log_api.ROUTES, *mirror_api.ROUTES, *erasure_api.ROUTES])
     app.include_router(clearing_api.router)
     app.include_router(explanation_api.router)
+    app.include_router(proofs_api.router)
     return app
 
 

@@ -13,6 +13,7 @@ from settlement.reports.catalogue import PAIR_MATRIX, find_report
 from settlement.reports.lines import pair_matrix_line, window_net_lines
 from settlement.reports.tables import FORMATS, Line
 from settlement.store import books
+from settlement.terms.standby import Standby
 from settlement.web.answers import Json
 from settlement.web.parts import Parts, parts_of
 
@@ -56,6 +57,7 @@ async def status(request: Request) -> Response:
             "anchored_size": 0 if finality is None else finality.anchored[0],
             "refused_by": {} if finality is None else finality.refused_by,
             "staged_batches": len(parts.sequencer.staging.batches),
+            "standby": isinstance(parts.sequencer, Standby),
         }
     )
 

@@ -16,14 +16,16 @@ def told(database_url, app_of, ride_about):
 
     async def main(story):
         engine = make_engine(database_url)
-        await migrate(engine)
-        house = SmallHouse(engine)
-        await house.start()
-        await ride_about(house)
-        transport = httpx2.ASGITransport(app=app_of(house))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
-            result = await story(house, client)
-        await engine.dispose()
-        return result
+        try:
+            await migrate(engine)
+            house = SmallHouse(engine)
+            await house.start()
+            await ride_about(house)
+            transport = httpx2.ASGITransport(app=app_of(house))
+            async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
+                return await story(house, client)
+        finally:
+            # A story that fails must not leave connections behind: they would be found, and blamed on, whatever test runs then.
+            await engine.dispose()
 
     return lambda story: asyncio.run(main(story))

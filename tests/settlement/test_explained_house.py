@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from zlib import crc32
 
 import httpx2
 import pytest
@@ -92,7 +93,9 @@ def taps_of(catalogue, medium, begin_us, *steps):
     for number, (kind, name, minute) in enumerate(steps):
         city, station = catalogue.station(name)
         at_us = begin_us + minute * 60_000_000
-        tap = Tap(at_us, medium, bytes([number]) * 32, number, 1, station.number, city.number, HANGZHOU, kind)
+        tap = Tap(
+            at_us, medium, bytes([number]) * 32, crc32(medium + bytes([number])), 1, station.number, city.number, HANGZHOU, kind
+        )
         taps.append(tap)
         if kind in (TapKind.ENTRY, TapKind.TRANSFER_ENTRY):
             ids.append(two_taps(tap, tap).journey_id[0].tobytes().hex())

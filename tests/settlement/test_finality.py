@@ -6,6 +6,7 @@ import time
 import httpx2
 import pytest
 
+from fare_chain import inner_proofs
 from fare_chain.access_tokens import issue_token
 from fare_chain.audit import audit
 from fare_chain.events import EntryKind, KeyEntry
@@ -76,6 +77,13 @@ def played(database_url, tmp_path):
 
     async def main(story):
         engine = make_engine(database_url)
+        try:
+            return await on(engine, story)
+        finally:
+            # A story that fails must not leave connections behind: they would be found, and blamed on, whatever test runs then.
+            await engine.dispose()
+
+    async def on(engine, story):
         await migrate(engine)
         house = SmallHouse(engine)
         await house.start()
@@ -89,9 +97,7 @@ def played(database_url, tmp_path):
         async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
             scene = Scene(house, finality, client, tmp_path)
             scene.app = app
-            result = await story(scene)
-        await engine.dispose()
-        return result
+            return await story(scene)
 
     yield lambda story: asyncio.run(main(story))
     while OPENED:
@@ -236,3 +242,22 @@ def test_bodies_go_to_cities_alone_and_codes_to_who_pays(played):
 
 def test_the_log_key_alone_never_counts_as_a_quorum():
     assert not POLICY.is_quorum([NoteVerifier(ORIGIN, small_key(0, KeyUse.LOG).public).name])
+
+
+def test_a_proof_is_made_under_the_newest_final_checkpoint_and_of_nothing_beyond_it(played):
+    async def story(scene):
+        asked = {"second": (await scene.client.get("/v1/windows")).json()["windows"][0]["second"]}
+        assert (await scene.client.get("/v1/proofs/window", params=asked)).status_code == 404
+        await scene.mirror(1, 3)
+        text = (await scene.client.get("/v1/proofs/window", params=asked)).text
+        proved = inner_proofs.verify(text, lambda note: POLICY.open_final(note).checkpoint)
+        assert (proved.window.second, proved.checkpoint.size) == (asked["second"], scene.house.sequencer.head.head.size)
+        later = scene.house.clearing.state.second
+        for _ in range(3):
+            await scene.house.tick(1_000_000)
+        answer = await scene.client.get("/v1/proofs/window", params={"second": later})
+        assert (answer.status_code, "ask again" in answer.json()["detail"]) == (404, True)
+        await scene.mirror(1, 3)
+        assert (await scene.client.get("/v1/proofs/window", params={"second": later})).status_code == 200
+
+    played(story)

@@ -40,7 +40,17 @@ def sealed(signer, count):
     for number in range(count):
         at_us = time.time_ns() // 1000 - 2_000_000
         taps = [
-            Tap(at_us + side, bytes([number]) * 16, bytes([number, side]) * 16, number, 1, 1 + side, 1, 2, TapKind(1 + side))
+            Tap(
+                at_us + side,
+                bytes([number]) * 16,
+                bytes([number, side]) * 16,
+                2 * number + side,
+                1,
+                1 + side,
+                1,
+                2,
+                TapKind(1 + side),
+            )
             for side in (0, 1)
         ]
         batch = seal(b"".join(tap.to_bytes() for tap in taps), [], city=1, tail=tail, key=key, key_id=key_id)
