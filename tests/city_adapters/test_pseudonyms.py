@@ -184,6 +184,13 @@ def test_dead_at_any_durable_step_the_next_start_goes_on(tmp_path, monkeypatch, 
     assert [path.name for path in (tmp_path / "pseudonyms").iterdir()] == ["2026-11-25.pseudonyms"]
 
 
+def test_what_a_death_left_beside_a_days_file_names_nobody_after_the_next_start(held, tmp_path):
+    path = tmp_path / "pseudonyms" / "2026-11-24.pseudonyms"
+    path.with_name(f"{path.name}.partial").write_bytes(path.read_bytes())
+    table(tmp_path).drop_before(date(2026, 12, 1))
+    assert list((tmp_path / "pseudonyms").iterdir()) == []
+
+
 def test_a_disk_that_takes_no_more_leaves_no_half_record(held, tmp_path, monkeypatch):
     path = tmp_path / "pseudonyms" / "2026-11-24.pseudonyms"
     whole, real = path.read_bytes(), os.write

@@ -262,6 +262,17 @@ def test_a_batch_without_codes_that_is_on_its_way_is_seen(told):
     told(story)
 
 
+def test_the_batch_at_the_edge_keeps_its_codes(told):
+    async def story(house, _client):
+        before = await held(house)
+        async with house.engine.begin() as connection:
+            assert await store.drop_codes(connection, before[3], 100) == 3
+            assert not await store.has_codes_below(connection, before[3])
+        assert await held(house) == before[3:]
+
+    told(story)
+
+
 def test_kept_for_ever_says_and_drops_nothing(told):
     async def story(house, _client):
         await days_later(house)

@@ -46,7 +46,10 @@ def city(tmp_path):
     def next_batch(at_us):
         nonlocal tail
         codes = [f"a code of {at_us} {side}".encode() for side in (0, 1)]
-        taps = [Tap(at_us + side, bytes(16), sha256(codes[side]), side, 1, 1 + side, 1, 2, TapKind(1 + side)) for side in (0, 1)]
+        seq = 2 * tail.next_seq
+        taps = [
+            Tap(at_us + side, bytes(16), sha256(codes[side]), seq + side, 1, 1 + side, 1, 2, TapKind(1 + side)) for side in (0, 1)
+        ]
         key, key_id = held["shanghai-batch"]
         batch = seal(b"".join(tap.to_bytes() for tap in taps), codes, city=1, tail=tail, key=key, key_id=key_id)
         tail = tail.after(batch.header)
