@@ -183,12 +183,6 @@ class House:
         finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
         if finality is not None:
             await finality.restore()
-        if sequencer.staging.control and not self.settings.standby:
-            # Before anybody is served: a batch in the same tick would stand before the key that signed it.
-            tick = await sequencer.tick()
-            if finality is not None:
-                finality.expect(tick)
-            await clearing.take(tick)
         intake = Intake(engine, sequencer, ring, self.policy, keep=partial(keep_evidence, self.settings.data / "evidence"))
         self.upholding = Upholding(engine, intake.evidence)
         if not self.settings.standby:
