@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check bench judges golden clean
+.PHONY: install demo test check bench judges faults golden clean
 
 install: $(VENV)/installed
 
@@ -41,6 +41,10 @@ $(JUDGES)/installed: tests/judges/requirements.txt
 
 judges: install $(JUDGES)/installed
 	FARE_CHAIN_JUDGES=required .venv/bin/python -m pytest tests/judges
+
+# Every durable step and every system call fails once, kept and not kept, and kills once; the matrices are printed. Debian's strace for the calls.
+faults: install
+	FARE_CHAIN_FAULTS=all $(BIN)/python -m pytest -s tests/crash/test_house_faults.py tests/crash/test_mirror_faults.py tests/crash/test_spool_faults.py
 
 golden: install
 	FARE_CHAIN_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden tests/settlement/editions/test_golden_reports.py

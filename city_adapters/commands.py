@@ -40,6 +40,9 @@ def tables_cache(named: Path | None) -> Path | None:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    from city_adapters import receipt_commands
+
+    receipt_commands.add_to(app)
     city = typer.Typer(no_args_is_help=True, help="Run a city's gates; look through a city's folder.")
     city.command("gate")(city_gate)
     city.command("lint")(city_lint)

@@ -6,6 +6,7 @@
     tail            JSON: the chain's end and each gate's last gate_seq, once the batches before it are gone
     inside          the entry taps, 80 bytes each, of those who were inside at that end (or a little later)
     <seq>.torn      a journal whose end could not be read, for people to look at; never read again
+    receipts/       the house's receipts, until somebody has held the log to them (see `kept_receipts`)
     lock            held while an adapter runs: two of them would fork the city's chain
 
 `append`, `turn` and `acknowledge` are quick and belong to the thread that answers gates; `seal`, `sync` and `let_go` wait for the
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from city_adapters import journal as journals
 from city_adapters.journal import CLOSED, Journal, NotKept
+from city_adapters.kept_receipts import KeptReceipts
 from city_adapters.open_taps import last_gate_seqs, open_entries
 from city_adapters.spool_files import Spooled, Tail, name_of, read_spooled, read_tail, sync_folder, write_durably, write_tail
 from fare_chain.batch import CityTail, SealedBatch, seal
@@ -59,6 +61,7 @@ class Spool:
         """Acknowledged and still here, in order."""
         self.turned: deque[Journal] = deque()
         """Full or due, to be sealed, in order."""
+        self.receipts = KeptReceipts(folder)
         self.batch_bytes = 0
         self.most_bytes = most_bytes
         self._tail = tail
@@ -178,6 +181,7 @@ class Spool:
         for journal in (*self.turned, self._open):
             if journal is not None:
                 journal.close()
+        self.receipts.close()
         lock, self._lock = self._lock, CLOSED
         if lock != CLOSED:
             os.close(lock)

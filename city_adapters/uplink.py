@@ -145,6 +145,7 @@ class Uplink:
             response = await client.post(f"{self.house}/v1/batches", content=data, headers=headers)
             setback = self._read_answer(response, spooled, is_oldest=is_oldest)
             if setback is None:
+                self.spool.receipts.add(spooled.seq, response.text)
                 self._take_in(spooled)
         except httpx2.RequestError as error:
             setback = Setback(
@@ -152,7 +153,9 @@ class Uplink:
             )
         except OSError as error:
             setback = Setback(
-                Fault.STUCK, spooled.seq, f"{spooled.path} cannot be read or renamed ({error.strerror}): see to the disk"
+                Fault.STUCK,
+                spooled.seq,
+                f"{spooled.path} cannot be read or renamed, or its receipt not be kept ({error.strerror}): see to the disk",
             )
         finally:
             self._in_flight.discard(spooled.seq)

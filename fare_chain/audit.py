@@ -7,7 +7,7 @@
  5  keys prove possession; tables and evidence are the bytes their entry names; terms are signed by the cities
  6  every batch: the city's signature, its place in the city's chain, body hash, taps root, well-formed records
  7  every rider code that is still kept is the one its tap digests, and (unless left out) carries its rider's signature, or an
-    objection to it stands on the ledger
+    objection to it stands on the ledger; codes are missing only where RETENTION or ERASURE entries let them go
  8  windows follow each other without gap or overlap, count their taps, and sum to zero
  9  whatever the followers re-derive: the clearing of every window, where the floor above is installed
 
@@ -27,7 +27,7 @@ from fare_chain.hashing import HASH_BYTES
 from fare_chain.keys import KeyRing, KeyUse
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import AuditFailure, LedgerWalk, LogSource, VerifiedEntry, beside_path, step
-from fare_chain.merkle import root
+from fare_chain.merkle import root_of_hashes
 from fare_chain.note import KeyType, NoteVerifier, read_note
 from fare_chain.policy import Policy
 from fare_chain.rider_checks import RiderChecks
@@ -77,7 +77,12 @@ class AuditResult:
     terms: int = 0
     evidence: int = 0
     erasures: int = 0
+    rider_codes_erased: int = 0
     looks: int = 0
+    codes_days: int | None = None
+    """For how many days rider codes are kept, by the last RETENTION entry; None where none says so."""
+    codes_from: int = 0
+    """Codes of batches below this entry may be gone."""
     positions: dict[int, int] = field(default_factory=dict)
     rederived: dict[str, object] = field(default_factory=dict)
 
@@ -90,7 +95,11 @@ class AuditResult:
         """The result for people."""
         dropped = f", {self.rider_codes_dropped} dropped" if self.rider_codes_dropped else ""
         withheld = f", {self.rider_codes_withheld} withheld from this reader" if self.rider_codes_withheld else ""
-        codes = f"{self.rider_codes} rider codes kept{dropped}{withheld}"
+        erased = f"; {self.rider_codes_erased} erased by {self.erasures} entries" if self.erasures else ""
+        rule = (
+            "" if self.codes_days is None else f"; retention: {self.codes_days} days, all from entry {self.codes_from} on are kept"
+        )
+        codes = f"{self.rider_codes} rider codes kept{dropped}{withheld}{erased}{rule}"
         return [
             f"{self.origin}, root {self.root}",
             *([f"cosigned by {len(self.cosigned)}: {', '.join(self.cosigned)}"] if self.cosigned else []),
@@ -111,6 +120,7 @@ def audit(
     followers: Sequence[Follower] = (),
     bodies: bool = True,
     rider_signatures: bool = True,
+    every_code: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _size: None,
     saved: bytes = b"",
     save: Saving | None = None,
@@ -118,8 +128,8 @@ def audit(
     """Verify a log from its first entry to its checkpoint; AuditFailure names the first thing that is wrong.
 
     `verifiers` are the log's keys; with a policy its keys and quorum count instead. Without one, `quorum` asks for so many members
-    whose clearing keys stand on the ledger. What `save` gets, `saved`
-    takes to go on from there: what was verified is not read again.
+    whose clearing keys stand on the ledger. With `every_code` none may be missing that the ledger does not let go, not even what
+    is withheld from this reader. What `save` gets, `saved` takes to go on from there: what was verified is not read again.
     """
     note = step("checkpoint", lambda: source.read("checkpoint").decode())
     logs = verifiers if policy is None else policy.log_verifiers
@@ -130,6 +140,7 @@ def audit(
         source,
         with_bodies=bodies,
         rider_check=(lambda _index, body, codes, ring: checks.bad_riders(body, codes, ring)) if rider_signatures else None,
+        every_code=every_code,
     )
     course = _Course(walk, list(followers) if bodies else [])
     if saved:
@@ -164,6 +175,7 @@ def _result(checkpoint: Checkpoint, walk: LedgerWalk, *, bodies: bool) -> AuditR
     result = AuditResult(checkpoint.origin, checkpoint.size, checkpoint.root.hex(), bodies=bodies)
     for name in walk.counts.__slots__:
         setattr(result, name, getattr(walk.counts, name))
+    result.codes_days, result.codes_from = walk.kept.codes_days, walk.kept.codes_from
     if walk.window is not None:
         result.positions = dict(walk.window.positions)
     return result
@@ -285,4 +297,4 @@ def _check_upper_tiles(source: LogSource, checkpoint: Checkpoint, tile_roots: Se
 
 
 def _tile_root(tile: bytes) -> bytes:
-    return root([tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)])
+    return root_of_hashes(tile)

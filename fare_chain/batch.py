@@ -13,14 +13,14 @@ own code_digest, so that they can be dropped after their retention.
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fare_chain import tap
 from fare_chain.errors import Malformed, Untrusted
 from fare_chain.hashing import ZERO_HASH, sha256
 from fare_chain.keys import SIGNATURE_BYTES, KeyRing, KeyUse, SigningKey, is_signed
-from fare_chain.merkle import leaf_hashes, root
+from fare_chain.merkle import root_of_run
 from fare_chain.tap import TAP_BYTES, TAP_FORMAT
 
 HEADER_BYTES = 144
@@ -98,7 +98,7 @@ def seal(taps: bytes, codes: Sequence[bytes], *, city: int, tail: CityTail, key:
     times = tap.times_us(taps)
     header = BatchHeader(
         city, key_id, tail.next_seq, tail.header_hash, min(times), max(times), count,
-        sha256(taps), root(leaf_hashes(taps, TAP_BYTES)),
+        sha256(taps), root_of_run(taps, TAP_BYTES),
     )  # fmt: skip
     return SealedBatch(header, key.sign(header.to_bytes()), taps, write_codes(codes))
 
@@ -162,7 +162,7 @@ def check_body(header: BatchHeader, body: bytes, *, with_root: bool = True) -> N
     name = f"city {header.city}'s batch {header.city_seq}"
     if sha256(body) != header.body_hash:
         raise Untrusted(f"body_hash of {name} does not fit its taps: a tap was changed, lost or added")
-    if with_root and root(leaf_hashes(body, TAP_BYTES)) != header.taps_root:
+    if with_root and root_of_run(body, TAP_BYTES) != header.taps_root:
         raise Untrusted(f"taps_root of {name} does not fit its taps: the city signed a false root")
     tap.check_run(body)
     if len(body) != header.count * TAP_BYTES:
@@ -203,6 +203,11 @@ def withhold_codes(body: bytes, codes: bytes, issuer: int) -> bytes:
             for record, code in zip(tap.records(body), read_codes(codes), strict=True)
         ]
     )
+
+
+def erase_codes(codes: bytes, taps: Collection[int]) -> bytes:
+    """The codes without those of these taps, which have 0 bytes from here on; those that have gone already stay gone."""
+    return write_codes([b"" if number in taps else code for number, code in enumerate(read_codes(codes))])
 
 
 def write_codes(codes: Sequence[bytes]) -> bytes:

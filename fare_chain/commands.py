@@ -12,12 +12,27 @@ import typer
 
 from fare_chain.errors import FareChainError, Malformed
 
+AccessFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--access", envvar="FARE_CHAIN_ACCESS", help="Your access key, NAME.key with NAME.pub beside it; the public log without it"
+    ),
+]
+AccessBasis = Annotated[
+    str,
+    typer.Option(
+        "--basis", envvar="FARE_CHAIN_BASIS", help="Why you look at others' detail, for the ledger: audit, supervision, ..."
+    ),
+]
 DEFAULT_ORIGIN = "fare-chain.example/clearing"
 """The log's name where nobody gives one; in production it is the address at which the log is served."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    from fare_chain import evidence_commands
+
+    evidence_commands.add_to(app)
     keys = typer.Typer(no_args_is_help=True, help="Make and show keys.")
     keys.command("new")(keys_new)
     keys.command("show")(keys_show)
@@ -35,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
 def keys_new(
     name: Annotated[str, typer.Argument(help="File name without ending: shanghai-batch")],
     owner: Annotated[int, typer.Option(help="Member number: 0 for the scheme, else the city's")],
-    use: Annotated[str, typer.Option(help="log, batch or issuer")],
+    use: Annotated[str, typer.Option(help="log, batch, issuer, witness, clearing or access")],
     keys: Annotated[Path, typer.Option(help="Folder of the private key; keep it on this machine")],
     members: Annotated[Path, typer.Option(help="Folder of the public half, to be handed around")],
     days: Annotated[int, typer.Option(help="How long the key is valid")] = 365,
@@ -104,15 +119,29 @@ def verify(
         Path | None, typer.Option("--policy", help="Whose signatures count (tlog-policy), and how many cities must have cosigned")
     ] = None,
     quorum: Annotated[int, typer.Option(help="Without a policy: how many members must have cosigned, by keys of the ledger")] = 0,
+    bodies: Annotated[
+        bool | None,
+        typer.Option(help="Verify the taps too, and derive the clearing again; without it, where the taps are there"),
+    ] = None,
     rider_signatures: Annotated[bool, typer.Option(help="Check every rider's signature, not only the codes' hashes")] = True,
+    every_code: Annotated[
+        bool,
+        typer.Option("--every-code", help="Accept no rider code that is missing unless a RETENTION or ERASURE entry lets it go"),
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="Write progress into this file every few seconds, and go on from it if it is there")
     ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="With --policy: keep what convicts whoever answers for a failure in this folder")
+    ] = None,
+    access: AccessFile = None,
+    basis: AccessBasis = "",
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Verify a log from its first entry; exit 1 and name the first thing that is wrong."""
     from importlib.metadata import entry_points
 
+    from fare_chain.access_files import read_access
     from fare_chain.audit import AuditFailure, audit
     from fare_chain.log_reader import open_log, read_text
     from fare_chain.note import read_vkey
@@ -120,7 +149,7 @@ def verify(
     from fare_chain.progress_file import ProgressFile
 
     try:
-        source = open_log(log)
+        source = open_log(log, read_access(access, basis), whole=True)
         offered = not vkey and policy_file is None
         trusted = None if policy_file is None else read_policy(read_text(policy_file))
         verifiers = [read_vkey(text) for text in vkey or ([] if trusted else source.read("log.vkey").decode().splitlines())]
@@ -129,14 +158,16 @@ def verify(
         with progress_bar(quiet=as_json) as progress:
             result = audit(
                 source, verifiers, policy=trusted, quorum=quorum, followers=followers, rider_signatures=rider_signatures,
-                progress=progress, saved=progress_file.read(), save=progress_file.save,
+                every_code=every_code, bodies=source.has_bodies if bodies is None else bodies, progress=progress,
+                saved=progress_file.read(), save=progress_file.save,
             )  # fmt: skip
     except (FareChainError, UnicodeDecodeError) as failure:
         where = failure.where if isinstance(failure, AuditFailure) else "log"
+        kept = _keep_evidence(failure, log, policy_file, evidence)
         if as_json:
-            print(json.dumps({"verified": False, "where": where, "why": str(failure)}))
+            print(json.dumps({"verified": False, "where": where, "why": str(failure), "evidence": kept and str(kept)}))
         else:
-            print(f"NOT VERIFIED\n  {failure}", file=sys.stderr)
+            print(f"NOT VERIFIED\n  {failure}" + (f"\n  evidence: {kept}" if kept else ""), file=sys.stderr)
         raise typer.Exit(1) from failure
     if as_json:
         print(json.dumps({"verified": True, "key_offered_by_log": offered, **result.to_json()}))
@@ -148,17 +179,36 @@ def verify(
         print("  the log's key came from the log itself: pass --vkey to hold it to a key that you know")
 
 
+def _keep_evidence(failure: Exception, log: str, policy_file: Path | None, folder: Path | None) -> Path | None:
+    """Keep what proves a failed audit to others: its path, or None where it is asked for by nobody or convicts nobody."""
+    from fare_chain.audit import AuditFailure
+    from fare_chain.audit_evidence import evidence_of
+    from fare_chain.evidence_folder import keep_evidence
+    from fare_chain.log_reader import open_log, read_text
+    from fare_chain.policy import read_policy
+    from fare_chain.replayed_log import replay_under
+
+    if policy_file is None or folder is None or not isinstance(failure, AuditFailure):
+        return None
+    source = open_log(log)
+    text = evidence_of(failure, source, read_policy(read_text(policy_file)), replay_under(source))
+    return None if text is None else keep_evidence(folder, text)
+
+
 def prove_tap(
     log: Annotated[str, typer.Argument(help="An exported folder with its bodies, or the address of a house")],
     batch: Annotated[int, typer.Option(help="Index of the batch's entry on the log")],
     tap: Annotated[int, typer.Option(help="Number of the tap in its batch, from 0")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .tlog-proof file to write")],
+    access: AccessFile = None,
+    basis: AccessBasis = "",
 ) -> None:
     """Prove one tap."""
     from fare_chain import inner_proofs
+    from fare_chain.access_files import read_access
     from fare_chain.log_reader import open_log
 
-    text = inner_proofs.prove_tap(open_log(log), batch, tap)
+    text = inner_proofs.prove_tap(open_log(log, read_access(access, basis)), batch, tap)
     output.write_text(text, encoding="utf-8")
     print(f"{output}: {len(text.encode()):,} bytes")
 
@@ -189,6 +239,7 @@ def verify_proof(
     from fare_chain.log_reader import read_text
     from fare_chain.note import read_vkey
     from fare_chain.policy import read_policy
+    from fare_chain.proof_words import in_words, to_json
 
     if (policy_file is None) == (not vkey):
         raise Malformed("name whose signatures count: either --policy FILE or --vkey KEY")
@@ -203,8 +254,11 @@ def verify_proof(
     except FareChainError as failure:
         print(json.dumps({"verified": False, "why": str(failure)}) if as_json else f"NOT VERIFIED\n  {failure}")
         raise typer.Exit(1) from failure
-    said = inner_proofs.in_words(proved)
-    print(json.dumps({"verified": True, "proves": said}) if as_json else "\n  ".join(["verified", *said]))
+    is_final = policy_file is not None and trusted.quorum != "none"
+    finality = "final: the policy's quorum has cosigned the checkpoint"
+    said = [*in_words(proved), finality if is_final else "not shown to be final: the log alone was asked for its signature"]
+    told = {"verified": True, "final": is_final, **to_json(proved), "proves": said}
+    print(json.dumps(told) if as_json else "\n  ".join(["verified", *said]))
 
 
 def verify_evidence(
@@ -212,9 +266,12 @@ def verify_evidence(
     policy_file: Annotated[Path, typer.Option("--policy", help="Whose signatures count")],
     members: Annotated[Path | None, typer.Option(help="Folder of .pub files, for city keys that the file does not bring")] = None,
     log: Annotated[str | None, typer.Option(help="The log, where only a replay can show it (wrong-state)")] = None,
+    access: AccessFile = None,
+    basis: AccessBasis = "",
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say who did what by an evidence file; exit 1 and why where it shows nothing. Nobody needs to be trusted but the policy."""
+    from fare_chain.access_files import read_access
     from fare_chain.evidence import kind_name, read_evidence
     from fare_chain.evidence_checks import check_evidence
     from fare_chain.key_files import read_public_folder
@@ -226,7 +283,8 @@ def verify_evidence(
         trusted = read_policy(read_text(policy_file))
         evidence = read_evidence(read_text(file))
         ring = None if members is None else read_public_folder(members)
-        found = check_evidence(evidence, trusted, ring, None if log is None else replay_under(open_log(log)))
+        replay = None if log is None else replay_under(open_log(log, read_access(access, basis), whole=True))
+        found = check_evidence(evidence, trusted, ring, replay)
     except FareChainError as failure:
         told = {"convicts": False, "why": str(failure)}
         print(json.dumps(told) if as_json else f"SHOWS NOTHING\n  {failure}")

@@ -2,10 +2,11 @@
 
     fare-chain/evidence@v1
     kind <name>
-    item <name> <base64>        in the fixed order of the kind; further `key` items may follow the kind's own
+    item <name> <base64>        in the fixed order of the kind; further `key` items may follow the kind's own, then a `journey`
 
 `key` is the `.tlog-proof` of a KEY entry under a final checkpoint, the entry in `extra`: it makes a file about a city's batch
-self-contained. What a file shows is for `evidence_checks` to say; docs/formats/evidence.md has the items of each kind.
+self-contained. `journey` is what an objection brings down: for the clearing, which holds it to its own windows; it convicts nobody.
+What a file shows is for `evidence_checks` to say; docs/formats/evidence.md has the items of each kind.
 """
 
 import base64
@@ -23,6 +24,7 @@ from fare_chain.tap import TAP_BYTES, records
 
 _HEADER = "fare-chain/evidence@v1"
 KEY_ITEM = "key"
+JOURNEY_ITEM = "journey"
 ITEMS: dict[EvidenceKind, tuple[str, ...]] = {
     EvidenceKind.FORK_SAME_SIZE: ("note", "note"),
     EvidenceKind.FORK_ANY_SIZE: ("proof", "proof"),
@@ -53,7 +55,17 @@ class EvidenceFile:
 
     def keys(self) -> list[bytes]:
         """The proofs of KEY entries that travel with it."""
-        return [data for _name, data in self.items[len(ITEMS[self.kind]) :]]
+        return [data for name, data in self.items[len(ITEMS[self.kind]) :] if name == KEY_ITEM]
+
+    def journey(self) -> bytes:
+        """The journey that an objection brings down; empty where it brings none."""
+        name, data = self.items[-1]
+        return data if name == JOURNEY_ITEM else b""
+
+    def with_journey(self, journey: bytes) -> str:
+        """The same objection as a file that brings its journey."""
+        others = [(name, data) for name, data in self.items if name != JOURNEY_ITEM]
+        return write_evidence(self.kind, [*others, (JOURNEY_ITEM, journey)])
 
 
 def kind_name(kind: EvidenceKind) -> str:
@@ -146,6 +158,8 @@ def entry_for(file: bytes, *, accused: int, index: int = 0, tap: int = 0) -> Evi
 def _check_items(kind: EvidenceKind, names: Sequence[str]) -> None:
     own = list(ITEMS[kind])
     further = list(names[len(own) :])
+    if kind is EvidenceKind.BAD_RIDER_SIGNATURE and further[-1:] == [JOURNEY_ITEM]:
+        further.pop()
     if list(names[: len(own)]) != own or (further and kind not in _ABOUT_BATCHES) or any(name != KEY_ITEM for name in further):
         keys = ", then any number of key" if kind in _ABOUT_BATCHES else ""
         raise Malformed(f"evidence of {kind_name(kind)} has the items {', '.join(own)}{keys}; found {', '.join(names) or 'none'}")

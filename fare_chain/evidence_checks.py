@@ -26,7 +26,11 @@ FailsAt = Callable[[Checkpoint], tuple[int, str] | None]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Who did what. `parties` are names of the policy or `city N`; `publics` their note keys; `member` a city's number or 0."""
+    """Who did what. `parties` are names of the policy or `city N`; `publics` their note keys; `member` a city's number or 0.
+
+    `index` is proved for forks, receipts and wrong states; of an unsigned ride it is what the entry's frame says, which nobody
+    signed: whoever puts it on record holds it to the ledger (`LedgerWalk`).
+    """
 
     kind: EvidenceKind
     parties: tuple[str, ...]
@@ -65,9 +69,11 @@ class _Trial:
 
     def __init__(self, file: EvidenceFile, policy: Policy, ring: KeyRing, fails_at: FailsAt | None) -> None:
         self.kind, self.own, self.policy, self.fails_at = file.kind, file.own(), policy, fails_at
+        brought = KeyRing()
         for proof in file.keys():  # noqa: SIM118  a method of the file, it is no dict
-            ring = ring.including(read_key_entry(self.final_key_entry(proof).payload).key)
-        self.ring = ring
+            brought = brought.including(read_key_entry(self.final_key_entry(proof).payload).key)
+        # The reader's own ring has the last word: whoever accuses may bring a key as it stood before it was withdrawn.
+        self.ring = KeyRing([*brought, *ring])
 
     def final_key_entry(self, proof: bytes) -> Entry:
         read = read_proof_file(_text(proof))
@@ -195,7 +201,10 @@ def _bad_rider_signature(trial: _Trial) -> Finding:
     if sha256(code) != reading.code_digest:
         raise Untrusted("the code is not the one that the tap digests: anybody could have written it")
     why = _why_not_the_riders(code, reading, trial.ring)
-    return trial.city(header.city, f"signed tap {number} of entry {entry.index} without its rider: {why}", entry.index, number)
+    # The city signed the batch, not where the house put it: what is said names the batch, and `index` is the frame's own claim.
+    return trial.city(
+        header.city, f"signed tap {number} of its batch {header.city_seq} without its rider: {why}", entry.index, number
+    )
 
 
 def _why_not_the_riders(scanned: bytes, reading: tap.Tap, ring: KeyRing) -> str:

@@ -1,17 +1,18 @@
-"""Proofs of what stands inside an entry: one tap of a batch, or one window, in a C2SP `.tlog-proof` of that entry.
+"""Proofs of what stands inside an entry: one tap of a batch, one window or what it cleared, in a C2SP `.tlog-proof` of that entry.
 
 The file proves the entry (index, path, checkpoint); `extra` carries what leads from there, little-endian:
 
     entry: its 56-byte frame names its length; where it is a BATCH: tap number u32, n u8, tap 80 B, n <= 12 hashes to taps_root
+    where it is a WINDOW: nothing more, or the journey, line or statement of `window_proofs`
 
-A verifier needs the file and the policy, or the log's key, and nothing else; the file shows no other tap.
+A verifier needs the file and the policy, or the log's key, and nothing else; the file shows no other tap and no other journey.
 """
 
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fare_chain import tap
+from fare_chain import tap, window_proofs
 from fare_chain.batch import BatchHeader, read_header
 from fare_chain.checkpoint import Checkpoint, read_text
 from fare_chain.errors import Malformed, Unknown, Untrusted
@@ -33,7 +34,7 @@ _MOST_HASHES = 12
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """What a proof shows: an entry of a log under a checkpoint, and the tap in it, or the window that it is."""
+    """What a proof shows: an entry of a log under a checkpoint, and the tap in it, or the window that it is and what it cleared."""
 
     checkpoint: Checkpoint
     entry: Entry
@@ -41,37 +42,87 @@ class Proved:
     tap_number: int = 0
     tap: Tap | None = None
     window: WindowEntry | None = None
+    cleared: window_proofs.Proved | None = None
 
 
 def prove_tap(source: LogSource, index: int, number: int) -> str:
     """A proof of tap `number` of the batch that entry `index` holds; Unknown or Malformed where there is none."""
-    data, proof = _prove_entry(source, index)
+    data, proof = prove_entry(source, index)
     entry = read_entry(data)
     if entry.kind is not EntryKind.BATCH:
         raise Malformed(f"entry {index} is a {entry.kind.name}: a tap is proved in a BATCH entry")
-    header = read_header(entry.payload)
+    body = source.read(beside_path("body", read_header(entry.payload).body_hash))
+    return checked(ProofFile(index, proof.path, proof.checkpoint, data + tap_inside(data, body, number)))
+
+
+def tap_inside(data: bytes, body: bytes, number: int) -> bytes:
+    """What proves a tap, after its BATCH entry; Unknown where the batch has none of that number."""
+    header = read_header(read_entry(data).payload)
     if not 0 <= number < header.count:
-        raise Unknown(f"the batch of entry {index} has taps 0 to {header.count - 1}, not {number}")
-    body = source.read(beside_path("body", header.body_hash))
+        raise Unknown(f"the batch of entry {read_entry(data).index} has taps 0 to {header.count - 1}, not {number}")
     leaves = leaf_hashes(body, TAP_BYTES)
     path = prove_inclusion(index=number, size=len(leaves), read_node=_nodes_of(leaves))
-    extra = data + _TAP.pack(number, len(path)) + body[number * TAP_BYTES : (number + 1) * TAP_BYTES] + b"".join(path)
-    return ProofFile(index, proof.path, proof.checkpoint, extra).to_text()
+    return _TAP.pack(number, len(path)) + body[number * TAP_BYTES : (number + 1) * TAP_BYTES] + b"".join(path)
 
 
 def prove_window(source: LogSource, second: int) -> str:
     """A proof of the WINDOW entry that covers a second; Unknown where the log has none."""
+    return prove_inside(source, find_window(source, second)[0], b"")
+
+
+def prove_position(source: LogSource, member: int, from_second: int | None, to_second: int | None) -> str:
+    """A proof of a member's position before `from_second` (None: the log began) and before `to_second` (None: the log ends).
+
+    It needs entries alone, which everybody may read. Unknown where a window or the member is not there.
+    """
+    check_span(from_second, to_second)
+    index, window = find_window(source, None if to_second is None else to_second - 1)
+    if member not in dict(window.positions):
+        raise Unknown(f"window {window.second} has no position of member {member}: name a city that is in it")
+    opening = None
+    if from_second is not None:
+        begin, before = find_window(source, from_second - 1)
+        if begin >= index:
+            raise Unknown(no_span(before, from_second, to_second))
+        data, proof = prove_entry(source, begin)
+        opening = window_proofs.Opening(begin, proof.path, data)
+    return prove_inside(source, index, window_proofs.write_position(member, opening))
+
+
+def check_span(from_second: int | None, to_second: int | None) -> None:
+    """Malformed where a statement would end before it begins."""
+    if from_second is not None and to_second is not None and from_second > to_second:
+        raise Malformed(f"the statement would begin at second {from_second} and end at {to_second}: exchange them")
+
+
+def no_span(window: WindowEntry, from_second: int, to_second: int | None) -> str:
+    """Why a statement over these seconds has nothing to say."""
+    ends = "the log's end" if to_second is None else f"second {to_second}"
+    return (
+        f"second {from_second} and {ends} are no span of windows: the last before both is {window.second}; "
+        "give moments with a window between them"
+    )
+
+
+def find_window(source: LogSource, second: int | None) -> tuple[int, WindowEntry]:
+    """The WINDOW entry that covers a second (None: the last), with its index; Unknown where the checkpoint covers none."""
     size = read_text(read_note(source.read("checkpoint").decode()).text).size
     for number in reversed(range(-(-size // TILE_WIDTH))):
         width = min(TILE_WIDTH, size - number * TILE_WIDTH)
-        for data in read_bundle(source.read(tile_path(None, number, width)), width):
+        for data in reversed(read_bundle(source.read(tile_path(None, number, width)), width)):
             entry = read_entry(data)
             if entry.kind is EntryKind.WINDOW:
                 window = read_window_entry(entry.payload)
-                if window.second <= second < window.second + window.seconds:
-                    _data, proof = _prove_entry(source, entry.index)
-                    return ProofFile(entry.index, proof.path, proof.checkpoint, data).to_text()
-    raise Unknown(f"no window of this log covers second {second}: it is open, not final yet, or before the log's first")
+                if second is None or window.second <= second < window.second + window.seconds:
+                    return entry.index, window
+    raise Unknown(no_window(second))
+
+
+def no_window(second: int | None) -> str:
+    """Why there is no window to prove."""
+    if second is None:
+        return "this log has no window yet: ask again in a moment"
+    return f"no window of this log covers second {second}: it is open, not final yet, or before the log's first"
 
 
 def verify(text: str, open_checkpoint: Callable[[str], Checkpoint]) -> Proved:
@@ -80,22 +131,44 @@ def verify(text: str, open_checkpoint: Callable[[str], Checkpoint]) -> Proved:
     checkpoint = open_checkpoint(file.checkpoint)
     entry, rest = _cut_entry(file.extra)
     data = file.extra[: len(file.extra) - len(rest)]
-    verify_inclusion(leaf_hash(data), file.path, index=file.index, size=checkpoint.size, root=checkpoint.root)
-    if entry.index != file.index:
-        raise Untrusted(f"the entry says index {entry.index}, but it is proved at {file.index}")
+    _hold_entry(checkpoint, file.index, file.path, data)
     if entry.kind is EntryKind.BATCH and rest:
         header, number, shown = _verify_tap(entry, rest)
         return Proved(checkpoint, entry, header, number, shown)
+    if entry.kind is EntryKind.WINDOW:
+        cleared = window_proofs.verify(entry, rest, lambda *given: _hold_entry(checkpoint, *given)) if rest else None
+        return Proved(checkpoint, entry, window=read_window_entry(entry.payload), cleared=cleared)
     if rest:
         raise Malformed(f"{len(rest)} bytes follow the entry in `extra`: a {entry.kind.name} entry has no inner proof")
-    window = read_window_entry(entry.payload) if entry.kind is EntryKind.WINDOW else None
-    return Proved(checkpoint, entry, window=window)
+    return Proved(checkpoint, entry)
 
 
-def _prove_entry(source: LogSource, index: int) -> tuple[bytes, ProofFile]:
-    """An entry with its path under the log's checkpoint, whose long signature lines are left out."""
-    note = read_note(source.read("checkpoint").decode())
-    size = read_text(note.text).size
+def prove_inside(source: LogSource, index: int, rest: bytes) -> str:
+    """A proof of an entry, with what leads further inside."""
+    data, proof = prove_entry(source, index)
+    return checked(ProofFile(index, proof.path, proof.checkpoint, data + rest))
+
+
+def checked(proof: ProofFile) -> str:
+    """The file, once it has verified as its reader will verify it, but for the signatures; Untrusted where it does not hold.
+
+    A log whose entries are not those under its checkpoint gives a proof that holds nowhere: better said here than there.
+    """
+    text = proof.to_text()
+    verify(text, lambda note: read_text(read_note(note).text))
+    return text
+
+
+def shortened(note: str) -> str:
+    """A checkpoint without its long signature lines, as a proof carries it."""
+    read = read_note(note)
+    return Note(read.text, tuple(line for line in read.lines if len(line.signature) <= LONGEST_LINE)).to_text()
+
+
+def prove_entry(source: LogSource, index: int) -> tuple[bytes, ProofFile]:
+    """An entry with its path under the log's checkpoint, whose long signature lines are left out; Unknown where it has none."""
+    note = source.read("checkpoint").decode()
+    size = read_text(read_note(note).text).size
     if not 0 <= index < size:
         raise Unknown(f"the log has entries 0 to {size - 1} under its checkpoint, not {index}")
     number, at = divmod(index, TILE_WIDTH)
@@ -106,8 +179,14 @@ def _prove_entry(source: LogSource, index: int) -> tuple[bytes, ProofFile]:
         return source.read(tile_path(level, place, width))
 
     path = prove_inclusion(index=index, size=size, read_node=node_reader(size, read_tile))
-    short = tuple(line for line in note.lines if len(line.signature) <= LONGEST_LINE)
-    return data, ProofFile(index, tuple(path), Note(note.text, short).to_text())
+    return data, ProofFile(index, tuple(path), shortened(note))
+
+
+def _hold_entry(checkpoint: Checkpoint, index: int, path: tuple[bytes, ...], data: bytes) -> None:
+    """Untrusted unless this entry stands at its index under the checkpoint."""
+    verify_inclusion(leaf_hash(data), path, index=index, size=checkpoint.size, root=checkpoint.root)
+    if read_entry(data).index != index:
+        raise Untrusted(f"the entry says index {read_entry(data).index}, but it is proved at {index}")
 
 
 def _nodes_of(leaves: list[bytes]) -> Callable[[int, int], bytes]:
@@ -136,21 +215,3 @@ def _verify_tap(entry: Entry, rest: bytes) -> tuple[BatchHeader, int, Tap]:
     verify_inclusion(leaf_hash(record), path, index=number, size=header.count, root=header.taps_root)
     tap.check_run(record)
     return header, number, tap.read(record)
-
-
-def in_words(proved: Proved) -> list[str]:
-    """What is proved, for people."""
-    checkpoint, entry = proved.checkpoint, proved.entry
-    said = [f"entry {entry.index} ({entry.kind.name}) stands in {checkpoint.origin} at size {checkpoint.size}"]
-    if proved.tap is not None and proved.header is not None:
-        shown = proved.tap
-        said += [
-            f"tap {proved.tap_number} of {proved.header.count} in city {proved.header.city}'s batch {proved.header.city_seq}",
-            f"{shown.kind.name} at station {shown.station}, gate {shown.gate}, its tap {shown.gate_seq}, {shown.tapped_at_us} us",
-            f"host {shown.host}, issuer {shown.issuer}, medium {shown.medium.hex()}",
-        ]
-    if proved.window is not None:
-        window = proved.window
-        said.append(f"window {window.second} of {window.seconds} s: {window.journeys} journeys, {window.gross_fen} fen gross")
-        said += [f"member {member} stands at {fen} fen" for member, fen in window.positions]
-    return said

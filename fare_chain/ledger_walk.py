@@ -28,6 +28,7 @@ from fare_chain.governance import (
 )
 from fare_chain.hashing import sha256
 from fare_chain.identifiers import MemberNumber, Micros
+from fare_chain.kept_codes import KeptCodes
 from fare_chain.keys import KeyRing, KeyUse, PublicKey
 from fare_chain.ledger import Entry, Head, follow, read_entry
 from fare_chain.merkle import Frontier
@@ -77,6 +78,7 @@ class Counts:
     terms: int = 0
     evidence: int = 0
     erasures: int = 0
+    rider_codes_erased: int = 0
     looks: int = 0
 
 
@@ -110,11 +112,13 @@ class LedgerWalk:
         rider_check: RiderCheck | None = None,
         quorum: int | None = None,
         has_root: Callable[[int], bool] = lambda _index: True,
+        every_code: bool = False,
     ) -> None:
         """Begin before the first entry. `source` has what travels beside the entries; without bodies, headers alone are checked.
 
         `quorum` is how many cities must sign a term, three quarters of those with clearing keys where it is not given; `has_root`
         says of which entry's batch the taps root is computed again (a mirror may draw a sample; the body hash is always checked).
+        With `every_code` none is taken as withheld from this reader: one that is missing must be let go by the ledger.
         """
         self.source = source
         self.with_bodies = with_bodies
@@ -131,6 +135,7 @@ class LedgerWalk:
         self.term = 0
         self.log_public = b""
         """The key that the last TERM entry gave the right to sequence; empty before the first."""
+        self.kept = KeptCodes(sees_all=every_code)
         self.accused: dict[tuple[int, int], tuple[str, str]] = {}
         """(entry index, tap) of riders who did not sign: why, and the header's hash, until an objection that holds answers it."""
 
@@ -144,14 +149,21 @@ class LedgerWalk:
         return verified
 
     def finish(self) -> None:
-        """Check what only the whole log can show: that each rider who did not sign was objected to."""
+        """Check what only the whole log can show: that who did not sign was objected to, and that no code is gone too early."""
         for (index, number), (why, _header) in self.accused.items():
             raise AuditFailure(f"entry {index} tap {number}", f"{why}; and no objection to it stands on the ledger")
+        broken = self.kept.broken()
+        if broken is not None:
+            raise AuditFailure(f"codes of entry {broken[0]}", broken[1])
 
     def log_keys(self) -> set[bytes]:
-        """The public keys that may have signed the checkpoint over the ledger as walked."""
-        registered = {key.public for key in self.ring if key.use is KeyUse.LOG}
-        return registered & {self.log_public} if self.log_public else registered
+        """The public keys that may have signed the checkpoint over the ledger as walked: one, or none.
+
+        It is the last term's; before any term the log key that was registered first: a standby's stands there early, and the right
+        to sequence is the cities' to give.
+        """
+        registered = [key.public for key in self.ring if key.use is KeyUse.LOG]
+        return set(registered) & {self.log_public} if self.log_public else set(registered[:1])
 
     def to_bytes(self) -> bytes:
         """Write the walk down, between two ticks: the same walk gives the same bytes."""
@@ -168,6 +180,7 @@ class LedgerWalk:
             "term": self.term,
             "log_public": self.log_public.hex(),
             "accused": [[index, number, *why] for (index, number), why in sorted(self.accused.items())],
+            "kept": self.kept.to_json(),
         }
         return json.dumps(told, separators=(",", ":"), sort_keys=True).encode()
 
@@ -187,11 +200,13 @@ class LedgerWalk:
             self.window = None if told["window"] is None else read_window_entry(bytes.fromhex(told["window"]))
             self.term, self.log_public = told["term"], bytes.fromhex(told["log_public"])
             self.accused = {(index, number): (why, header) for index, number, why, header in told["accused"]}
+            self.kept.resume(told["kept"])
         except (ValueError, KeyError, TypeError) as error:
             raise Malformed(f"this is no walk that was written down: {error!r}; verify from the first entry") from error
 
     def _content(self, entry: Entry) -> VerifiedEntry:
         taps = 0
+        self.kept.see(entry)
         verified = VerifiedEntry(entry)
         if entry.kind is EntryKind.BATCH:
             header, body = self._batch(entry)
@@ -215,11 +230,14 @@ class LedgerWalk:
     def _note(self, entry: Entry) -> None:
         """Entries that change nothing here but must be whole: erasures, retention, looks."""
         if entry.kind is EntryKind.ERASURE:
-            if read_erasure_entry(entry.payload).index >= entry.index:
+            erased = read_erasure_entry(entry.payload)
+            if erased.index >= entry.index:
                 raise Untrusted("it erases taps of a batch that is not on the ledger yet")
+            self.kept.erase(erased)
             self.counts.erasures += 1
+            self.counts.rider_codes_erased = self.kept.erased_taps
         elif entry.kind is EntryKind.RETENTION:
-            read_retention_entry(entry.payload)
+            self.kept.let_go(entry, read_retention_entry(entry.payload))
         elif entry.kind is EntryKind.LOOK:
             read_look_entry(entry.payload)
             self.counts.looks += 1
@@ -248,11 +266,14 @@ class LedgerWalk:
         try:
             codes = self.source.read(path)
         except Unknown:
-            self.counts.rider_codes_dropped += header.count  # evidence may be dropped after its retention; no hash breaks
+            self.counts.rider_codes_dropped += header.count  # no hash breaks; whether they may be gone, the end of the log says
+            self.kept.find(index, (), file=False)
             return
         if not codes:
             raise AuditFailure(path, "is empty: dropped evidence has no file at all")
         kept = step(path, lambda: batch.check_codes(body, codes, withheld=True))
+        if kept < header.count:
+            self.kept.find(index, [tap for tap, code in enumerate(batch.read_codes(codes)) if not code])
         if self.rider_check is not None:
             for bad in self.rider_check(index, body, codes, self.ring):
                 self.accused[index, bad.tap] = f"{path} code {bad.tap}: {bad.why}", header.hash().hex()

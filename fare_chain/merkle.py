@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from fare_chain.errors import Malformed
 from fare_chain.hashing import EMPTY_ROOT, HASH_BYTES, node_hash
+from fare_chain.row_hashing import FEWEST_ROWS, hash_rows
+
+_PAIR_BYTES = 2 * HASH_BYTES
 
 ReadNode = Callable[[int, int], bytes]
 """Give the hash of the perfect node (level, index)."""
@@ -17,8 +20,21 @@ ReadNode = Callable[[int, int], bytes]
 
 def leaf_hashes(run: bytes, width: int) -> list[bytes]:
     """Hash a run of records of `width` bytes, a leaf for each; the run holds whole records."""
-    sha256 = hashlib.sha256
-    return [sha256(b"\x00" + run[at : at + width]).digest() for at in range(0, len(run), width)]
+    hashes = hash_rows(b"\x00", run, width)
+    return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+
+
+def root_of_run(run: bytes, width: int) -> bytes:
+    """The root over a run of records of `width` bytes, a leaf for each: what a taps_root is."""
+    return root_of_hashes(hash_rows(b"\x00", run, width))
+
+
+def root_of_hashes(hashes: bytes) -> bytes:
+    """The root over leaf hashes one behind the other, as `root` gives it; long levels are hashed in one call each."""
+    while len(hashes) > FEWEST_ROWS * _PAIR_BYTES:
+        even = len(hashes) // _PAIR_BYTES * _PAIR_BYTES
+        hashes = hash_rows(b"\x01", hashes[:even], _PAIR_BYTES) + hashes[even:]
+    return root([hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)])
 
 
 def root(leaves: Sequence[bytes]) -> bytes:

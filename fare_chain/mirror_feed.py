@@ -8,10 +8,10 @@ A feed is any number of ticks, little-endian:
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fare_chain.batch import read_header
+from fare_chain.batch import erase_codes, read_header
 from fare_chain.errors import Malformed, Unknown
 from fare_chain.events import EntryKind, read_tariff_entry
 from fare_chain.governance import read_evidence_entry
@@ -42,6 +42,25 @@ class FeedTick:
     def bytes(self) -> int:
         """About how many bytes it is in a feed."""
         return len(self.note) + sum(len(entry.data) + len(entry.beside) + len(entry.codes) + 12 for entry in self.entries)
+
+
+def without_codes(
+    entries: Sequence[FeedEntry], begin: int, below: int, erased: Mapping[int, Collection[int]]
+) -> tuple[FeedEntry, ...]:
+    """The entries, of which the first has index `begin`, without the codes that are let go.
+
+    None of batches below entry `below`; and codes of 0 bytes for the taps that `erased` gives by entry.
+    """
+    return tuple(
+        FeedEntry(given.data, given.beside, _codes_left(given.codes, index < below, erased.get(index, ())))
+        for index, given in enumerate(entries, begin)
+    )
+
+
+def _codes_left(codes: bytes, dropped: bool, erased: Collection[int]) -> bytes:
+    if dropped or not codes:
+        return b""
+    return erase_codes(codes, erased) if erased else codes
 
 
 def write_feed(ticks: Iterable[FeedTick]) -> bytes:

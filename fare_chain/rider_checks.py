@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from fare_chain import batch, rider_code, tap
 from fare_chain.errors import FareChainError, Untrusted
+from fare_chain.hashing import sha256
 from fare_chain.keys import KeyRing
 
 _MOST_REMEMBERED = 1 << 20
+NO_CODE = sha256(b"")
+"""What a tap digests that names no code at all: no rider's, whoever may see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class RiderChecks:
     def bad_riders(self, body: bytes, codes: bytes, ring: KeyRing) -> Iterator[BadRider]:
         """Every tap of a batch whose rider did not sign it; codes that are withheld (0 bytes) say nothing."""
         for number, (record, code) in enumerate(zip(tap.records(body), batch.read_codes(codes), strict=True)):
-            if code and (self.issuers is None or tap.read(record).issuer in self.issuers):
+            reading = tap.read(record)
+            if (code or reading.code_digest == NO_CODE) and (self.issuers is None or reading.issuer in self.issuers):
                 try:
                     self.check(record, code, ring)
                 except FareChainError as error:

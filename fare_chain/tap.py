@@ -141,6 +141,11 @@ def times_us(run: bytes) -> list[int]:
     return [at for (at,) in struct.iter_unpack("<q72x", run)]
 
 
+def issuers_of(run: bytes) -> set[int]:
+    """Whose riders the records of a run are of."""
+    return {issuer for (issuer,) in struct.iter_unpack("<70xH8x", run)}
+
+
 def code_digests(run: bytes) -> list[bytes]:
     """The `code_digest` column of a run."""
     return [run[at : at + 32] for at in range(24, len(run), TAP_BYTES)]
@@ -156,8 +161,8 @@ def check_run(run: bytes) -> None:
         raise Malformed(f"taps of {len(run)} bytes are not whole records of {TAP_BYTES}: the last one is cut")
     for name, offset, allowed in _BYTE_COLUMNS:
         column = run[offset::TAP_BYTES]
-        if not set(column) <= allowed:
-            number = next(i for i, value in enumerate(column) if value not in allowed)
+        if rest := column.translate(None, allowed):
+            number = column.index(rest[0])
             found = column[number]
             raise Malformed(
                 f"tap {number}: {name} is {found}, expected one of {sorted(allowed)[:8]} (offset {number * TAP_BYTES + offset})"
@@ -176,12 +181,13 @@ def check_hosts(run: bytes, host: int) -> None:
             raise Malformed(f"tap {number}: host is {found}, but the batch is city {host}'s (offset {number * TAP_BYTES + 68})")
 
 
-_BYTE_COLUMNS: tuple[tuple[str, int, frozenset[int]], ...] = (
-    ("kind", 72, frozenset(kind for kind in TapKind if kind is not TapKind.REFUSED)),
-    ("mode", 73, frozenset(StationMode)),
-    ("category", 74, frozenset(Category)),
-    ("flags", 75, frozenset(range(max(TapFlag) * 2))),
-    ("reserved", 77, frozenset({0})),
-    ("reserved", 78, frozenset({0})),
-    ("reserved", 79, frozenset({0})),
+_BYTE_COLUMNS: tuple[tuple[str, int, bytes], ...] = (
+    ("kind", 72, bytes(sorted(kind for kind in TapKind if kind is not TapKind.REFUSED))),
+    ("mode", 73, bytes(sorted(StationMode))),
+    ("category", 74, bytes(sorted(Category))),
+    ("flags", 75, bytes(range(max(TapFlag) * 2))),
+    ("reserved", 77, bytes(1)),
+    ("reserved", 78, bytes(1)),
+    ("reserved", 79, bytes(1)),
 )
+"""Name, offset and allowed values of the fields of one byte."""

@@ -63,13 +63,20 @@ class Folded:
     positions: Balances
 
 
+Ticks = asyncio.Queue[CommittedTick | None]
+"""Committed ticks in their order; None says that no more will come."""
+_Ahead = asyncio.Queue[tuple[CommittedTick, Folded | None] | None]
+"""Ticks that are folded and not yet written, at most one besides the one that is being folded and the one being written."""
+
+
 class ClearWindows:
     """The clearing of one ledger: a state in memory, and its results in the database."""
 
-    def __init__(self, engine: AsyncEngine, stage: Callable[[Control], None]) -> None:
-        """Before `restore`, nothing is known; `stage` takes the WINDOW entries."""
+    def __init__(self, engine: AsyncEngine, stage: Callable[[Control], None], term: int) -> None:
+        """Before `restore`, nothing is known; `stage` takes the WINDOW entries, `term` is the sequencer's."""
         self.engine = engine
         self.stage = stage
+        self.term = term
         self.state: State | None = None
         self.positions: Balances = ()
         self.latencies = Latencies()
@@ -107,8 +114,47 @@ class ClearWindows:
     async def take(self, tick: CommittedTick) -> None:
         """Clear the next tick, or only let time pass; returns once the results are durable. LawBroken stops everything."""
         folded = await asyncio.to_thread(fold, self.state, tick)
-        if folded is None:
-            return
+        if folded is not None:
+            await self._keep(tick, folded)
+
+    async def take_each(self, committed: Ticks, cleared: Callable[[CommittedTick], None]) -> None:
+        """Clear ticks as they come, until None comes: each is folded while the one before it is written.
+
+        `cleared` is told of each tick once it is durable. `state` is always what is durable; what is folded ahead of it is memory
+        alone. A tick that fails stops everything, but those before it are written first.
+        """
+        ahead: _Ahead = asyncio.Queue(1)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._fold_each(committed, ahead))
+                tasks.create_task(self._keep_each(ahead, cleared))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _fold_each(self, committed: Ticks, ahead: _Ahead) -> None:
+        state = self.state
+        while (tick := await committed.get()) is not None:
+            try:
+                folded = await asyncio.to_thread(fold, state, tick)
+            except Exception:
+                await ahead.join()
+                raise
+            if folded is not None:
+                state = folded.state
+            await ahead.put((tick, folded))
+        await ahead.put(None)
+
+    async def _keep_each(self, ahead: _Ahead, cleared: Callable[[CommittedTick], None]) -> None:
+        # Dead anywhere here: ticks are written whole and in their order, so the next house clears from the first that is missing.
+        while (item := await ahead.get()) is not None:
+            tick, folded = item
+            if folded is not None:
+                await self._keep(tick, folded)
+            cleared(tick)
+            ahead.task_done()
+
+    async def _keep(self, tick: CommittedTick, folded: Folded) -> None:
+        """Write what a tick came to, then let everybody see it."""
         await self._write(folded)
         self.state = folded.state
         for item in folded.closed:
@@ -137,6 +183,10 @@ class ClearWindows:
         with_snapshot = new_tick and folded.state.second >= self._snapshot_due
         async with self.engine.begin() as connection:
             # Dead before this block ends: the tick is cleared again from the ledger. Dead after: it is there, once.
+            if not new_tick:
+                # Windows that time alone closes: a tick has the clearing's head to hold it, these have the term, so that a house
+                # that was replaced cannot close a second in which the next one still appends.
+                await ledger_store.hold_term(connection, self.term)
             for item in new_windows:
                 await clearings.write_window(connection, item.window, item.before.window.sums, window_postings(item.before))
             if cleared is not None and new_tick:

@@ -1,25 +1,26 @@
 """A cleared journey explained: found in the store, valued again by the tables in force then, and held to what is stored."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fare_chain.errors import Conflict, Malformed, Unknown
+from fare_chain.errors import Conflict, Malformed, Unknown, Untrusted
 from fare_chain.identifiers import MemberNumber
-from settlement.core.columns import DUE_DTYPE, Taps, no_rows
+from settlement.core.columns import DUE_DTYPE, AdjustmentReason, MoneyState, Taps, no_rows
 from settlement.core.journeys import Between, identify
 from settlement.core.one_ride import NOTHING_BETWEEN, ride_of, value, written
 from settlement.core.pairing import pair
 from settlement.core.rules import PinnedTable, Rules, pin
 from settlement.core.tap_counters import CountedTaps
 from settlement.core.waiting import WaitingTaps
-from settlement.explanation.explained import Explanation, JoinedExplanation, explain
+from settlement.explanation.explained import ExplainedReversal, Explanation, JoinedExplanation, explain
 from settlement.hosted_rides import HostedRide
 from settlement.pinned_cities import PinnedCities
 from settlement.store import journeys
 from settlement.store.journeys import SEARCHED_US, StoredJourney
+from settlement.store.objections import fall_of
 
 MOST_SEARCHED_US = 7 * SEARCHED_US
 
@@ -33,11 +34,17 @@ class Names:
 
 
 async def explain_journey(
-    connection: AsyncConnection, journey_id: bytes, from_us: int | None, to_us: int, names: Names
+    connection: AsyncConnection,
+    journey_id: bytes,
+    from_us: int | None,
+    to_us: int,
+    names: Names,
+    seen_by: int | None = None,
 ) -> Explanation | JoinedExplanation:
     """Explain a journey that was cleared in [from_us, to_us), a day before `to_us` without a beginning, and what it is joined to.
 
-    Unknown where it is not found there; Conflict where valuing it again does not give what is stored.
+    `seen_by` is the city that asks: it must be host or issuer, else Untrusted; what is joined is told where it is that too. Unknown
+    where no journey is found there; Conflict where valuing it again does not give what is stored.
     """
     begin_us = to_us - SEARCHED_US if from_us is None else from_us
     if to_us - begin_us > MOST_SEARCHED_US:
@@ -48,6 +55,11 @@ async def explain_journey(
             f"no journey {journey_id.hex()} was cleared between second {begin_us // 1_000_000} and {to_us // 1_000_000}: "
             "correct its id, or give from and to around the second in which it was recorded"
         )
+    if not _is_party(seen_by, stored):
+        raise Untrusted(
+            f"journey {journey_id.hex()} is other cities' detail, not that of city {seen_by}: "
+            "ask with the key of its host or issuer"
+        )
     told = await _explained(connection, stored, names)
     join = await journeys.find_join(connection, stored)
     if join is None:
@@ -56,10 +68,14 @@ async def explain_journey(
     other_id = second if first == journey_id else first
     # Both were cleared when the join was, or at most a day before.
     other = await journeys.find_journey(connection, other_id, joined_us - SEARCHED_US - 1, joined_us + 1)
-    if other is None:
+    if other is None or not _is_party(seen_by, other):
         return told
     beside = await _explained(connection, other, names)
     return JoinedExplanation((told, beside) if first == journey_id else (beside, told))
+
+
+def _is_party(city: int | None, stored: StoredJourney) -> bool:
+    return city is None or city in (int(stored.journey["host"][0]), int(stored.journey["issuer"][0]))
 
 
 async def _explained(connection: AsyncConnection, stored: StoredJourney, names: Names) -> Explanation:
@@ -68,7 +84,18 @@ async def _explained(connection: AsyncConnection, stored: StoredJourney, names: 
     tables = await journeys.tables_in_force(connection, host, stored.to_index)
     taps = await journeys.taps_of(connection, stored) if int(stored.journey["markers"][0]) else None
     # Numbers only from here on: a large city takes a moment, and the house goes on meanwhile.
-    return await asyncio.to_thread(_valued, stored, seed, tables, taps, names)
+    told = await asyncio.to_thread(_valued, stored, seed, tables, taps, names)
+    return await _with_fall(connection, stored, told)
+
+
+async def _with_fall(connection: AsyncConnection, stored: StoredJourney, told: Explanation) -> Explanation:
+    """The explanation as it was, and what brought the journey down since, if anything did."""
+    found = await fall_of(connection, stored.journey["journey_id"][0].tobytes(), stored.from_index)
+    if found is None:
+        return told
+    numbers = [int(found[name][0]) for name in ("entry_index", "second", "fare_fen", "commission_fen", "fee_fen")]
+    reversal = ExplainedReversal(AdjustmentReason(int(found["reason"][0])).name, *numbers)
+    return replace(told, state=MoneyState.REVERSED.name, reversal=reversal)
 
 
 def _valued(stored: StoredJourney, seed: bytes, tables: list[tuple[bytes, bytes]], taps: Taps | None, names: Names) -> Explanation:

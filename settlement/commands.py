@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
-from fare_chain.commands import DEFAULT_ORIGIN
+from fare_chain.commands import DEFAULT_ORIGIN, AccessBasis, AccessFile
 from fare_chain.errors import Unknown
 from settlement.editions import commands as editions
+from settlement.erasing import commands as erasing
 from settlement.import_taps import commands as import_taps
+from settlement.proving import commands as proving
 from settlement.terms import commands as terms
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -31,6 +33,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
+    proving.add_to(app)
+    erasing.add_to(app)
     editions.add_to(app)
     terms.add_to(app)
 
@@ -57,6 +61,12 @@ def house(
     anchor_every: Annotated[
         float, typer.Option(help="Seconds between submissions to the policy's witnesses outside the quorum; 0: none", min=0)
     ] = 10.0,
+    codes_days: Annotated[
+        int, typer.Option(envvar="FARE_CHAIN_CODES_DAYS", help="For how many days scanned rider codes are kept; 0 for ever")
+    ] = 90,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Show mirrors what is stored and append nothing, until a term")
+    ] = False,
     public: Annotated[bool, typer.Option(help="Listen on an address that other machines reach; there is no TLS here")] = False,
     parent: Annotated[int | None, typer.Option(help="Stop when this process is gone", hidden=True)] = None,
 ) -> None:
@@ -81,6 +91,8 @@ def house(
         policy,
         term,
         anchor_every,
+        codes_days,
+        standby,
     )
     run_house(settings)
 
@@ -132,16 +144,21 @@ def approve_term(
 def export_log(
     folder: Annotated[Path, typer.Argument(help="Folder to write; an earlier export of the same log is continued")],
     house_url: HouseUrl = "http://127.0.0.1:8700",
+    access: AccessFile = None,
+    basis: AccessBasis = "",
     as_json: AsJson = False,
 ) -> None:
-    """Write the whole log as static files: checkpoint, tiles, entries, and what travels beside them."""
+    """Write the log as static files: checkpoint, tiles, entries, tables; with an access key the taps and rider codes too."""
+    from fare_chain.access_files import read_access
     from fare_chain.commands import progress_bar
     from fare_chain.log_export import export
     from fare_chain.log_reader import open_log
 
     with progress_bar(quiet=as_json) as progress:
-        size = export(open_log(house_url), folder, progress)
-    print(json.dumps({"folder": str(folder), "size": size}) if as_json else f"{size:,} entries written to {folder}")
+        source = open_log(house_url, read_access(access, basis), whole=True)
+        size = export(source, folder, progress, bodies=source.has_bodies)
+    told = f"{size:,} entries written to {folder}" + ("" if source.has_bodies else ": the public log, without taps and rider codes")
+    print(json.dumps({"folder": str(folder), "size": size, "bodies": source.has_bodies}) if as_json else told)
 
 
 def fare(
@@ -188,27 +205,38 @@ def explain_journey(
     end: Annotated[str | None, typer.Option("--to", help="And before this one; now without it")] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw its paths into this file too")] = None,
     house_url: HouseUrl = "http://127.0.0.1:8700",
+    access: AccessFile = None,
+    basis: AccessBasis = "",
     as_json: AsJson = False,
 ) -> None:
-    """Explain a cleared journey to the fen: its price, its split, and the draw that it had."""
-    given = {key: value for key, value in {"from": _second(begin), "to": _second(end)}.items() if value is not None}
-    address = f"{house_url.rstrip('/')}/v1/journeys/{journey_id}/explanation"
+    """Explain a cleared journey to the fen: its price, its split, and the draw that it had; for its host and its issuer."""
+    from fare_chain.access_files import read_access
+    from fare_chain.log_reader import HttpLog
+
+    log = HttpLog(house_url, read_access(access, basis))
+    given: dict[str, int | str] = {
+        key: value for key, value in {"from": _second(begin), "to": _second(end)}.items() if value is not None
+    }
+    if log.access is not None and log.access.looks and basis:
+        given["basis"] = basis
+    address = f"{log.url}/v1/journeys/{journey_id}/explanation"
     if svg is not None:
-        _write(svg, _got(f"{address}.svg", given))
-    print(_got(address if as_json else f"{address}.txt", given).rstrip("\n"))
+        _write(svg, _got(f"{address}.svg", given, log.who()))
+    print(_got(address if as_json else f"{address}.txt", given, log.who()).rstrip("\n"))
 
 
-def _got(address: str, given: dict[str, int]) -> str:
-    """The house's answer as text; Unknown with its own words where it refuses."""
+def _got(address: str, given: dict[str, int | str], who: dict[str, str]) -> str:
+    """The house's answer as text; where it refuses, its own words."""
     import httpx2
 
+    from fare_chain.log_reader import refused
+
     try:
-        answer = httpx2.get(address, params=given, timeout=60.0)
+        answer = httpx2.get(address, params=given, headers=who, timeout=60.0)
     except httpx2.TransportError as error:
         raise Unknown(f"no house answers at {address}: {error}; start one, or name it with --house") from error
     if answer.status_code != 200:
-        problem = answer.json() if answer.headers.get("content-type", "").endswith("json") else {}
-        raise Unknown(problem.get("detail", f"the house answers {answer.status_code}"))
+        raise refused(answer)
     return answer.text
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -23,9 +24,10 @@ from city_adapters.catalogue import load_catalogue
 from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind
+from fare_chain.evidence_folder import keep_evidence
 from fare_chain.governance import TermEntry, read_term_entry
 from fare_chain.key_files import read_signing_key
-from fare_chain.keys import SigningKey
+from fare_chain.keys import KeyRing, SigningKey
 from fare_chain.listening import check_address
 from fare_chain.log_reader import read_text
 from fare_chain.ml_dsa import MlDsaKey
@@ -37,13 +39,18 @@ from settlement.finality import Finality
 from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.ports import CommittedTick
-from settlement.publishing import log_key, publish
+from settlement.publishing import log_key, publish, ring_on_ledger
+from settlement.retention import SCHEME_CODES_DAYS, Retention
 from settlement.sequencer import Control, Sequencer, ticks
+from settlement.store import clearings
 from settlement.store import ledger as store
 from settlement.store.starting import FAILURES, Database
 from settlement.terms.admission import admit
+from settlement.terms.standby import Standby
+from settlement.upholding import Upholding
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
+from settlement.web.roles_file import read_roles
 
 LOG_KEY_NAME = "house-log"
 REPORTS_KEY_NAME = "house-reports"
@@ -77,6 +84,8 @@ class Settings:
     policy: Path | None = None
     term: Path | None = None
     anchor_every_s: float = ANCHOR_EVERY_S
+    codes_days: int = SCHEME_CODES_DAYS
+    standby: bool = False
 
 
 def clock_us() -> int:
@@ -101,8 +110,10 @@ class House:
     """The clearing house as one process."""
 
     def __init__(self, settings: Settings) -> None:
-        """Conflict where it would listen on a public address without saying so."""
+        """Conflict where it would listen on a public address without saying so, or stand by with a term in hand."""
         check_address(settings.host, public=settings.public)
+        if settings.standby and settings.term is not None:
+            raise Conflict("with --term a house sequences, with --standby it does not: give one of them")
         self.settings = settings
         self.key: SigningKey = read_signing_key(settings.keys / f"{LOG_KEY_NAME}.key")
         second = settings.keys / f"{LOG_KEY_NAME}-mldsa.key"
@@ -113,6 +124,7 @@ class House:
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
         self.running = Running()
+        self.retention: Retention
         self.stopping = asyncio.Event()
         self.failures = 0
 
@@ -166,34 +178,67 @@ class House:
     async def _boot(self) -> Parts:
         """Come to the state in which the last house stopped or died, and stage what is new in the folders."""
         engine = await self.database.open()
-        sequencer, clearing = await boot(
-            engine, key=self.key, origin=self.settings.origin, clock=clock_us, term=self.term, ml_dsa=self.ml_dsa
-        )
-        controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache)
+        sequencer, clearing, ring = await (self._stand_by if self.settings.standby else self._take_the_term)(engine)
         log_key(ring, self.key.public, clock_us())
-        for control in controls:
-            sequencer.stage_control(control)
         vkey = NoteVerifier(sequencer.head.origin, self.key.public).to_vkey()
         catalogue = load_catalogue(self.settings.cities, self.settings.cache)
         names = {0: "scheme"} | {int(city.number): str(city.slug) for city in catalogue.cities}
         finality = None if self.policy is None else Finality(engine, self.policy, sequencer.head.origin)
         if finality is not None:
             await finality.restore()
-        intake = Intake(engine, sequencer, ring)
+        intake = Intake(engine, sequencer, ring, self.policy, keep=partial(keep_evidence, self.settings.data / "evidence"))
+        self.upholding = Upholding(engine, intake.evidence)
+        if not self.settings.standby:
+            await intake.evidence.restore()
+            await self.upholding.restore()
+        self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
+        await self.retention.restore()
+        roles = read_roles(self.settings.members)
         return Parts(
-            engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, reports_key=self.reports_key
+            engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, roles, reports_key=self.reports_key
         )
 
+    async def _take_the_term(self, engine: AsyncEngine) -> tuple[Sequencer, ClearWindows, KeyRing]:
+        sequencer, clearing = await boot(
+            engine, key=self.key, origin=self.settings.origin, clock=clock_us, term=self.term, ml_dsa=self.ml_dsa
+        )
+        controls, ring = await publish(engine, self.settings.members, self.settings.cities, self.settings.cache, self.key.public)
+        for control in controls:
+            sequencer.stage_control(control)
+        if controls:
+            # Before anybody is served: a batch in the same tick would stand before the key that signed it.
+            await clearing.take(await sequencer.tick())
+        return sequencer, clearing, ring
+
+    async def _stand_by(self, engine: AsyncEngine) -> tuple[Sequencer, ClearWindows, KeyRing]:
+        """Read alone: nothing is cleared here, and nothing of the folders is staged."""
+        standby = await Standby.open(engine, key=self.key, origin=self.settings.origin, clock=clock_us)
+        async with engine.connect() as connection:
+            ring = await ring_on_ledger(connection)
+        return standby, ClearWindows(engine, standby.stage_control, standby.head.term), ring
+
     async def _work(self, parts: Parts) -> None:
-        """Sequence and clear side by side: a tick is cleared while the next one is gathered."""
+        """Sequence and clear side by side: while a tick is gathered, one is folded and one is written. A standby only looks."""
+        if isinstance(parts.sequencer, Standby):
+            await parts.sequencer.watch(self.stopping)
+            return
         committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
         async with httpx2.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(parts, committed))
-            clearing = tasks.create_task(self._clear(parts.clearing, committed))
+            clearing = tasks.create_task(parts.clearing.take_each(committed, partial(self._cleared, parts)))
+            upholding = tasks.create_task(self.upholding.work())
+            clearing.add_done_callback(lambda _task: upholding.cancel())
             if parts.finality is not None and self.settings.anchor_every_s:
                 anchoring = Anchoring(parts.engine, parts.finality, client, self.settings.anchor_every_s)
                 submitting = tasks.create_task(anchoring.run())
                 clearing.add_done_callback(lambda _task: submitting.cancel())
+            retaining = tasks.create_task(self.retention.work())
+            # Once nothing is sequenced any more, an entry that it waits for will not come; where it is cut off, a start goes on.
+            clearing.add_done_callback(lambda _task: retaining.cancel())
+
+    def _cleared(self, parts: Parts, tick: CommittedTick) -> None:
+        parts.clearing.count_latency(tick)
+        self.upholding.notice(tick)
 
     async def _sequence(self, parts: Parts, committed: asyncio.Queue[CommittedTick | None]) -> None:
         async for tick in ticks(parts.sequencer, self.stopping):
@@ -202,11 +247,6 @@ class House:
             await committed.put(tick)
             self.failures = 0
         await committed.put(None)
-
-    async def _clear(self, clearing: ClearWindows, committed: asyncio.Queue[CommittedTick | None]) -> None:
-        while (tick := await committed.get()) is not None:
-            await clearing.take(tick)
-            clearing.count_latency(tick)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -243,13 +283,16 @@ async def boot(
         stored = replace(stored, term=await store.take_term(connection))
         tails = await store.read_tails(connection)
         right_edge = await store.read_right_edge(connection, stored.head.size)
+        closed_us = await clearings.closed_until(connection) * 1_000_000
     sequencer = Sequencer(engine, key=key, head=stored, tails=tails, right_edge=right_edge, clock=clock, ml_dsa=ml_dsa)
+    # A window may be closed whose entry never came: with a clock that stands before its end, that second would be written to again.
+    sequencer.last_us = max(sequencer.last_us, closed_us - 1)
     if due is not None:
         # Alone in its tick, at the size that the cities signed. Dead before its commit: the next start does it again. Dead after:
         # the ledger has the term, and this key may go on.
         sequencer.stage_control(Control(EntryKind.TERM, due.to_bytes()))
         await sequencer.tick()
-    clearing = ClearWindows(engine, sequencer.stage_control)
+    clearing = ClearWindows(engine, sequencer.stage_control, stored.term)
     await clearing.restore(sequencer.head.head.size)
     return sequencer, clearing
 

@@ -18,9 +18,12 @@ from settlement.sequencer import Control
 from settlement.store import ledger as store
 
 
-async def publish(engine: AsyncEngine, members: Path, cities: Path | None, cache: Path | None) -> tuple[list[Control], KeyRing]:
+async def publish(
+    engine: AsyncEngine, members: Path, cities: Path | None, cache: Path | None, own: bytes
+) -> tuple[list[Control], KeyRing]:
     """What to stage so that the ledger knows every key of `members` and every table of the catalogue; and the ring with it.
 
+    The house's `own` public key comes first: before any term the log key that was registered first sequences.
     Nothing is staged twice: what the ledger has is read first. Tables are held before an entry names them, so a death between
     leaves a table that nothing names yet.
     """
@@ -29,7 +32,7 @@ async def publish(engine: AsyncEngine, members: Path, cities: Path | None, cache
         ring = await ring_on_ledger(connection)
         in_force = await tables_on_ledger(connection)
         controls = []
-        for entry in read_key_entries(members):
+        for entry in sorted(read_key_entries(members), key=lambda entry: entry.key.public != own):
             known = ring.find(owner=entry.key.owner, use=entry.key.use, key_id=entry.key.key_id)
             if known != entry.key:
                 ring = ring.including(entry.key)

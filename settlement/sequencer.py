@@ -6,7 +6,7 @@ Staged batches live in memory alone: until the commit a city has no receipt and 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fare_chain import ledger
 from fare_chain.batch import CityTail, SealedBatch
 from fare_chain.checkpoint import Checkpoint
-from fare_chain.errors import Overloaded
+from fare_chain.errors import Malformed, Overloaded
 from fare_chain.events import EntryKind
+from fare_chain.governance import ErasureLevel, read_erasure_entry, read_retention_entry
 from fare_chain.keys import SigningKey
 from fare_chain.ledger import read_entry
 from fare_chain.ledger_walk import VerifiedEntry
 from fare_chain.merkle import recent_nodes
-from fare_chain.mirror_feed import FeedEntry, FeedTick
+from fare_chain.mirror_feed import FeedEntry, FeedTick, without_codes
 from fare_chain.ml_dsa import MlDsaKey
 from fare_chain.note import Note, cosign_ml_dsa, read_note
 from fare_chain.proofs import ProofFile, prove_inclusion
@@ -34,6 +35,8 @@ MOST_RECENT_BYTES = 64 << 20
 """How much of what was just committed stays in memory for the mirrors; who is further behind reads from the database."""
 MOST_STAGED_BYTES = 256 << 20
 """What may wait for a tick: beyond it a city is told to come back, and keeps its spool."""
+MOST_AWAITED = 4096
+"""How many entries of the house's own may be waited for at a time: beyond it whoever asks is told to come back."""
 
 
 @dataclass(slots=True)
@@ -46,11 +49,12 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An entry of the house's own, and the table that a TARIFF entry names."""
+    """An entry of the house's own, the table that a TARIFF entry names, and who waits for its index."""
 
     kind: EntryKind
     payload: bytes
     table: bytes = b""
+    recorded: asyncio.Future[int] | None = None
 
 
 @dataclass(slots=True)
@@ -87,11 +91,13 @@ class Sequencer:
         self.clock = clock
         self.last_us = head.head.recorded_us
         self.in_flight: dict[tuple[int, int], Staged] = {}
+        self.awaited: set[asyncio.Future[int]] = set()
         self.moved = asyncio.Condition()
         self.recent: deque[tuple[int, FeedTick]] = deque()
         """The last ticks with the size before each: what followers ask for is mostly here."""
         self.recent_bytes = 0
         self.appended = asyncio.Condition()
+        self.abandoned = False
 
     def tail(self, city: int) -> CityTail:
         """The end of a city's chain with everything that is staged."""
@@ -114,15 +120,36 @@ class Sequencer:
         return await asyncio.shield(staged.receipt)
 
     def stage_control(self, control: Control) -> None:
-        """Let an entry of the house's own wait for the next tick."""
+        """Let an entry of the house's own wait for the next tick; Malformed where it says what this version cannot do."""
+        if self.abandoned:
+            raise Overloaded("the clearing house restarts: ask again in a moment, nothing was written")
+        check_buildable(control.kind, control.payload)
         self.staging.control.append(control)
+
+    async def record(self, kind: EntryKind, payload: bytes) -> int:
+        """Let an entry of the house's own wait for the next tick; its index once it is durable.
+
+        Dead before that commit: nobody was told. Dead after: it stands, and whoever asked asks again.
+        """
+        if len(self.awaited) >= MOST_AWAITED:
+            raise Overloaded(f"{MOST_AWAITED} entries wait for the ledger already: try again in a moment")
+        recorded: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.awaited.add(recorded)
+        recorded.add_done_callback(self.awaited.discard)
+        self.stage_control(Control(kind, payload, recorded=recorded))
+        return await recorded
 
     def abandon(self) -> None:
         """Tell everybody who waits for a receipt to send again: this sequencer appends no more."""
+        self.abandoned = True
         for staged in self.in_flight.values():
             if not staged.receipt.done():
                 staged.receipt.set_exception(Overloaded("the clearing house restarts: keep the batch and send it again"))
                 staged.receipt.exception()
+        for recorded in list(self.awaited):
+            if not recorded.done():
+                recorded.set_exception(Overloaded("the clearing house restarts: ask again in a moment"))
+                recorded.exception()
 
     async def tick(self) -> CommittedTick:
         """Append what is staged and answer for it; with nothing staged, say how far time has come."""
@@ -150,6 +177,9 @@ class Sequencer:
             await store.append_tick(connection, before=before, after=after, rows=_rows(entries, batches), tiles=tiles)
         self.head, self.right_edge, self.last_us = after, right_edge, recorded_us
         self._answer(before, leaves, entries, batches)
+        for index, item in enumerate(control, start=before.head.size + len(batches)):
+            if item.recorded is not None and not item.recorded.done():
+                item.recorded.set_result(index)
         await self._remember(before.head.size, FeedTick(note, _given(entries, batches, control)))
         verified = [
             VerifiedEntry(read_entry(data), body=staged.batch.body) for data, staged in zip(entries, batches, strict=False)
@@ -201,6 +231,26 @@ class Sequencer:
             if not staged.receipt.done():
                 staged.receipt.set_result(ProofFile(index, tuple(path), note, entries[at]).to_text())
             self.in_flight.pop((staged.batch.header.city, staged.batch.header.city_seq), None)
+
+    def forget_codes(self, below: int, erased: Mapping[int, Collection[int]]) -> None:
+        """Let what is remembered for followers lose the codes of batches below an entry, and of these taps by entry."""
+        for at, (size, tick) in enumerate(self.recent):
+            if size < below or any(size <= index < size + len(tick.entries) for index in erased):
+                left = FeedTick(tick.note, without_codes(tick.entries, size, below, erased))
+                self.recent[at] = size, left
+                self.recent_bytes += left.bytes() - tick.bytes()
+
+
+def check_buildable(kind: EntryKind, payload: bytes) -> None:
+    """Malformed where an entry promises what this version cannot do: drop bodies, or take taps out of them."""
+    if kind is EntryKind.RETENTION and read_retention_entry(payload).bodies_from:
+        raise Malformed(
+            "retention entry: bodies_from is not 0, but a replay from a snapshot is not built: bodies are kept for good (offset 16)"
+        )
+    if kind is EntryKind.ERASURE and read_erasure_entry(payload).level is ErasureLevel.TAPS:
+        raise Malformed(
+            "erasure entry: level 3, taken out of its body a tap could not be cleared again, is not built: ask for level 1 or 2"
+        )
 
 
 async def ticks(sequencer: Sequencer, stopping: asyncio.Event) -> AsyncIterator[CommittedTick]:

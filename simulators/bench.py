@@ -24,7 +24,8 @@ from settlement.store import supervisor
 from simulators import stages, whole_house
 from simulators.ceilings import COPY, IN_THE_DATABASE, LEAF, MEGABYTE, ON_THE_PROCESSOR, SIGN, VERIFY
 from simulators.figures import Figure
-from simulators.fold_steps import TICK_TAPS, clearing_figures
+from simulators.fold_steps import TICK_TAPS, close_figure, fold_figures
+from simulators.mirror_figure import mirror_figure
 from simulators.nine_cities import NineCities, load_nine_cities
 from simulators.table_figures import cached_figure, compile_figure
 
@@ -85,11 +86,11 @@ class Bench:
         return file
 
     @cached_property
-    def house(self) -> tuple[Figure, Path]:
-        """The whole house's figure, and the log that it wrote meanwhile."""
+    def house(self) -> tuple[Figure, Figure, Path]:
+        """The whole house's figure, that of another which starts after it, and the log that it wrote meanwhile."""
         batches, log = self.batches, self.folder / "log"
-        self.say("clearing-durable")
-        return whole_house.house_figure(self.cities, self.server_url, batches, self.seconds, log), log
+        self.say("clearing")
+        return *whole_house.house_figures(self.cities, self.server_url, batches, self.seconds, log), log
 
     @cached_property
     def signed_log(self) -> Path:
@@ -175,9 +176,13 @@ def _gate(bench: Bench) -> Iterator[Figure]:
     yield stages.gate_figure(bench.cities, bench.seconds).against(bench.ceiling(VERIFY))
 
 
-def _clearing(bench: Bench) -> Iterator[Figure]:
-    for figure in clearing_figures(bench.cities, bench.seconds, bench.tick_taps):
-        yield figure.against(bench.ceiling(LEAF)) if figure.name == "clearing" else figure
+def _fold(bench: Bench) -> Iterator[Figure]:
+    for figure in fold_figures(bench.cities, bench.seconds, bench.tick_taps):
+        yield figure.against(bench.ceiling(LEAF)) if figure.name == "fold" else figure
+
+
+def _close(bench: Bench) -> Iterator[Figure]:
+    yield close_figure(bench.cities, bench.seconds, bench.tick_taps)
 
 
 def _ledger(bench: Bench) -> Iterator[Figure]:
@@ -187,12 +192,23 @@ def _ledger(bench: Bench) -> Iterator[Figure]:
     yield figure.against(bench.ceiling(COPY), each=TAP_BYTES / MEGABYTE)
 
 
-def _clearing_durable(bench: Bench) -> Iterator[Figure]:
-    yield bench.house[0].against(bench.ceiling(LEAF))
+def _clearing(bench: Bench) -> Iterator[Figure]:
+    ceiling = bench.ceiling(LEAF)  # before the house: its lanes are compiled by then
+    yield bench.house[0].against(ceiling)
+
+
+def _restart(bench: Bench) -> Iterator[Figure]:
+    yield bench.house[1]
+
+
+def _mirror(bench: Bench) -> Iterator[Figure]:
+    log = bench.house[2]
+    bench.say("mirror")
+    yield mirror_figure(log).against(bench.ceiling(LEAF))
 
 
 def _audit(bench: Bench) -> Iterator[Figure]:
-    log = bench.house[1]
+    log = bench.house[2]
     bench.say("audit")
     yield whole_house.audit_figure("audit", log, bench.seconds, rider_signatures=False).against(bench.ceiling(LEAF))
     log = bench.signed_log
@@ -207,9 +223,12 @@ BENCHES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "intake": _intake,
     "codes": _codes,
     "gate": _gate,
-    "clearing": _clearing,
+    "fold": _fold,
+    "close": _close,
     "ledger": _ledger,
-    "clearing-durable": _clearing_durable,
+    "clearing": _clearing,
+    "restart": _restart,
+    "mirror": _mirror,
     "audit": _audit,
 }
 """Every bench by name; what `fare-chain bench` without a name measures, in this order."""

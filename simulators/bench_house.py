@@ -14,15 +14,17 @@ from uuid import uuid4
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fare_chain.errors import Conflict, Unknown
+from fare_chain.access_files import Access
+from fare_chain.errors import Conflict
 from fare_chain.events import EntryKind, KeyEntry, TariffEntry
 from fare_chain.hashing import sha256
 from fare_chain.identifiers import SCHEME
 from fare_chain.keys import KeyUse
 from fare_chain.log_export import export
+from fare_chain.log_reader import HttpLog
 from fare_chain.note import NoteVerifier
 from fare_chain.tap import TAP_BYTES
-from settlement.clear_windows import ClearWindows
+from settlement.clear_windows import ClearWindows, Ticks
 from settlement.house import MOST_UNCLEARED_TICKS, boot, clock_us
 from settlement.intake import Intake
 from settlement.ports import CommittedTick
@@ -49,6 +51,8 @@ class Fed:
     taps: int
     journeys: int
     seconds: float
+    cpu_s: float
+    """Seconds that this process took of the processor, all threads; PostgreSQL's are not among them."""
     ticks: int
     receipts_ms: list[float]
     memory_mb: list[int]
@@ -61,6 +65,7 @@ class Fed:
             "journeys": self.journeys,
             "batches": len(self.receipts_ms),
             "seconds": round(self.seconds, 2),
+            "cpu_ns_a_tap": round(self.cpu_s / self.taps * 1e9),
             "ticks": self.ticks,
             "receipt_p50_ms": round(percentile(self.receipts_ms, 50), 1),
             "receipt_p99_ms": round(percentile(self.receipts_ms, 99), 1),
@@ -97,20 +102,20 @@ class BenchHouse:
         Conflict where what was cleared is not what has receipts, or positions do not sum to zero.
         """
         tally, stopping, before = _Tally(), asyncio.Event(), self.clearing.totals
-        committed: asyncio.Queue[CommittedTick | None] = asyncio.Queue(MOST_UNCLEARED_TICKS)
-        began = time.perf_counter()
+        committed: Ticks = asyncio.Queue(MOST_UNCLEARED_TICKS)
+        began, cpu_began = time.perf_counter(), time.process_time()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence(committed, stopping))
             tasks.create_task(self._clear(committed, tally))
             await self._post(batches, began + seconds, tally)
             stopping.set()
-        passed, after = time.perf_counter() - began, self.clearing.totals
+        passed, cpu_s, after = time.perf_counter() - began, time.process_time() - cpu_began, self.clearing.totals
         if self.clears and (after.taps - before.taps, after.batches - before.batches) != (tally.taps, len(tally.receipts_ms)):
             raise Conflict(f"{tally.taps} taps have receipts, but {before} became {after}: this figure would be of another ledger")
         if sum(fen for _member, fen in self.clearing.positions):
             raise Conflict(f"positions do not sum to zero: {self.clearing.positions}")
         journeys = after.journeys - before.journeys
-        return Fed(tally.taps, journeys, passed, tally.ticks, tally.receipts_ms, [*tally.memory_mb, memory_mb()])
+        return Fed(tally.taps, journeys, passed, cpu_s, tally.ticks, tally.receipts_ms, [*tally.memory_mb, memory_mb()])
 
     async def seal_windows(self) -> None:
         """Let time pass until every second with taps is in a window on the ledger."""
@@ -125,7 +130,13 @@ class BenchHouse:
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=make_app(Running(parts))), base_url="http://house"
         ) as client:
-            await asyncio.to_thread(export, _RoutesLog(client, asyncio.get_running_loop()), folder)
+            access = Access(member_key(int(SCHEME), KeyUse.ACCESS), public_key(int(SCHEME), KeyUse.ACCESS), "audit")
+            log = HttpLog("http://house", access, whole=True, client=RoutesClient(client, asyncio.get_running_loop()))
+            exported = asyncio.create_task(asyncio.to_thread(export, log, folder))
+            while not exported.done():
+                await asyncio.sleep(TICK_S)
+                await self.clearing.take(await self.sequencer.tick())
+            await exported
 
     async def _post(self, batches: Iterable[bytes], until: float, tally: _Tally) -> None:
         places = asyncio.Semaphore(MOST_IN_FLIGHT)
@@ -143,33 +154,35 @@ class BenchHouse:
         tally.receipts_ms.append((time.perf_counter() - asked) * 1000)
         places.release()
 
-    async def _sequence(self, committed: asyncio.Queue[CommittedTick | None], stopping: asyncio.Event) -> None:
+    async def _sequence(self, committed: Ticks, stopping: asyncio.Event) -> None:
         async for tick in ticks(self.sequencer, stopping):
             await committed.put(tick)
         await committed.put(None)
 
-    async def _clear(self, committed: asyncio.Queue[CommittedTick | None], tally: _Tally) -> None:
-        while (tick := await committed.get()) is not None:
+    async def _clear(self, committed: Ticks, tally: _Tally) -> None:
+        def count(tick: CommittedTick) -> None:
             tally.taps += sum(len(verified.body) for verified in tick.entries) // TAP_BYTES
             tally.ticks += bool(tick.entries)
-            if self.clears:
-                await self.clearing.take(tick)
             tally.memory_mb.append(memory_mb())
 
+        if self.clears:
+            await self.clearing.take_each(committed, count)
+            return
+        while (tick := await committed.get()) is not None:
+            count(tick)
 
-class _RoutesLog:
-    """The log that the routes serve, read from another thread than theirs."""
+
+class RoutesClient:
+    """Asks an app's routes from another thread than theirs."""
 
     def __init__(self, client: httpx2.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
         self.client = client
         self.loop = loop
 
-    def read(self, path: str) -> bytes:
-        """The resource at that address; Unknown where there is none."""
-        answer = asyncio.run_coroutine_threadsafe(self.client.get(path), self.loop).result()
-        if answer.status_code != 200:
-            raise Unknown(f"the house has no {path} (status {answer.status_code})")
-        return answer.content
+    def request(self, method: str, url: str, *, params: dict[str, str], headers: dict[str, str]) -> httpx2.Response:
+        """The answer to one request."""
+        asked = self.client.request(method, url, params=params, headers=headers)
+        return asyncio.run_coroutine_threadsafe(asked, self.loop).result()
 
 
 @asynccontextmanager

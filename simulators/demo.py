@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from city_adapters.catalogue import Catalogue, load_catalogue
+from city_adapters.service_day import ServiceDays
+from fare_chain.access_files import read_access
 from fare_chain.errors import Conflict
 from fare_chain.identifiers import SCHEME
 from fare_chain.key_files import read_public_key
@@ -103,7 +105,8 @@ class Demo:
             await children.start([*self.gate_roles(), *self.mirror_roles()])
             await children.guard(self._ride_and_rest(await plan))
             self._show("exporting the log")
-            await children.guard(proof.export_log(self.house_url, self.wish.data / "log"))
+            key = self.wish.data / "keys" / members.HOUSE / f"{members.ACCESS_KEY}.key"
+            await children.guard(proof.export_log(self.house_url, self.wish.data / "log", read_access(key, "audit")))
         finally:
             await self._stop(children)
         self._show("verifying")
@@ -161,7 +164,8 @@ class Demo:
     async def _ride_and_rest(self, plan: riders.Plan) -> None:
         """Let all rides of the plan be ridden, then wait until every tap is cleared in a closed window."""
         issuer_keys = members.issuer_keys(self.wish.data / "keys", self.catalogue.cities)
-        phones = make_phones(plan, issuer_keys, self.wish, self.started_us)
+        days = {int(city.number): city.days for city in self.catalogue.cities}
+        phones = make_phones(plan, issuer_keys, self.wish, self.started_us, days)
         async with AsyncExitStack() as stack:
             statuses = await stack.enter_async_context(Statuses(self.house_url, self.gate_urls, self.mirror_urls))
             lines = {
@@ -257,11 +261,14 @@ def make_plan(catalogue: Catalogue, wish: Wish, now_us: int) -> riders.Plan:
     return riders.plan(rides, legs_of(rides, pace, wish.seed), wish.seed, joints=joints(catalogue), tiers=tiers)
 
 
-def make_phones(plan: riders.Plan, issuer_keys: Mapping[int, Any], wish: Wish, now_us: int) -> Phones:
+def make_phones(
+    plan: riders.Plan, issuer_keys: Mapping[int, Any], wish: Wish, now_us: int, days: Mapping[int, ServiceDays] | None = None
+) -> Phones:
     """New phones for every run: on old data, riders of the last run may still be inside under their old pseudonyms."""
     seed = int.from_bytes(actor_seed(wish.seed, "run", now_us)[:8], "little")
     now_s = now_us // SECOND_US
-    return Phones(plan.riders, issuer_keys, seed=seed, not_before_s=now_s - 60, not_after_s=now_s + wish.seconds + VISIT_S)
+    until_s = now_s + wish.seconds + VISIT_S
+    return Phones(plan.riders, issuer_keys, seed=seed, not_before_s=now_s - 60, not_after_s=until_s, days=days)
 
 
 def free_ports(count: int) -> int:

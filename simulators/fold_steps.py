@@ -18,8 +18,9 @@ from settlement.core.pairing import pair
 from settlement.core.pricing import price
 from settlement.core.replay import close_before
 from settlement.core.state import State
+from settlement.core.windows import close
 from simulators.clock import SECOND_US
-from simulators.figures import Fact, Figure, Rate, rate_of
+from simulators.figures import Fact, Figure, Rate, percentile, rate_of
 from simulators.nine_cities import NineCities, runs_of, rush_hour
 
 TICK_TAPS = 16 * MOST_TAPS
@@ -29,7 +30,7 @@ LAWS = "laws"
 _TICK_US = SECOND_US // 4
 
 
-def clearing_figures(cities: NineCities, seconds: float, tick_taps: int = TICK_TAPS) -> Iterator[Figure]:
+def fold_figures(cities: NineCities, seconds: float, tick_taps: int = TICK_TAPS) -> Iterator[Figure]:
     """Fold ticks of real demand over the nine real cities' tables: the whole, then its steps, then the laws beside it.
 
     A step's `share` is its part of all steps' time; the laws are not in the fold but are held by the house for every tick.
@@ -43,10 +44,38 @@ def clearing_figures(cities: NineCities, seconds: float, tick_taps: int = TICK_T
         whole_s, journeys = _clear_all(ticks, steps)
         rates.append(taps / whole_s)
     facts: dict[str, Fact] = {"taps": taps, "journeys": journeys, "ticks": len(ticks), "taps_a_tick": tick_taps}
-    yield Figure("clearing", "taps", rate_of(rates), facts=facts)
+    yield Figure("fold", "taps", rate_of(rates), facts=facts)
     fold_s = sum(passed for step, passed in steps.spent.items() if step != LAWS)
     for step, passed in steps.spent.items():
-        yield Figure(f"clearing/{step}", "taps", Rate(len(rates) * taps / passed), facts={"share": round(passed / fold_s, 3)})
+        yield Figure(f"fold/{step}", "taps", Rate(len(rates) * taps / passed), facts={"share": round(passed / fold_s, 3)})
+
+
+def close_figure(cities: NineCities, seconds: float, tick_taps: int = TICK_TAPS) -> Figure:
+    """Close the window of a second whose ticks are cleared: postings, books, roots, whatever the second held."""
+    state = _after_a_second(cities, tick_taps)
+    waits_ms: list[float] = []
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds or not waits_ms:
+        asked = time.perf_counter()
+        close(state, state.second)
+        waits_ms.append((time.perf_counter() - asked) * 1000)
+    facts: dict[str, Fact] = {
+        "taps_in_the_window": state.window.taps,
+        "p50_ms": round(percentile(waits_ms, 50), 2),
+        "p99_ms": round(percentile(waits_ms, 99), 2),
+    }
+    return Figure("close", "windows", Rate(1000 / percentile(waits_ms, 50)), facts=facts)
+
+
+def _after_a_second(cities: NineCities, tick_taps: int) -> State:
+    """The state when all ticks of one second are cleared and it is not closed."""
+    ticks = list(_ticks(cities, tick_taps))
+    state = State.genesis(ticks[0].second)
+    for tick in ticks:
+        if tick.second != ticks[0].second:
+            break
+        state, _cleared = clear(state, tick)
+    return state
 
 
 def _clear_all(ticks: list[Tick], steps: "_Steps") -> tuple[float, int]:

@@ -56,8 +56,9 @@ class NineCities:
         return [city.number for city in self.world.cities]
 
     def ring(self) -> KeyRing:
-        """The public keys: the log's, and two of each city."""
-        owners = [(int(SCHEME), KeyUse.LOG), *((city, use) for city in self.numbers for use in (KeyUse.BATCH, KeyUse.ISSUER))]
+        """The public keys: the log's, the scheme's for access, and two of each city."""
+        scheme = [(int(SCHEME), use) for use in (KeyUse.LOG, KeyUse.ACCESS)]
+        owners = [*scheme, *((city, use) for city in self.numbers for use in (KeyUse.BATCH, KeyUse.ISSUER))]
         return KeyRing(public_key(owner, use) for owner, use in owners)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from city_adapters.pseudonyms import keeps_its_key
+from city_adapters.service_day import ServiceDays
 from fare_chain import rider_code
 from fare_chain.errors import Unknown
 from fare_chain.identifiers import MemberNumber
@@ -23,9 +25,19 @@ class Phones:
     """
 
     def __init__(
-        self, riders: RiderColumns, issuer_keys: Mapping[int, SigningKey], *, seed: int, not_before_s: int, not_after_s: int
+        self,
+        riders: RiderColumns,
+        issuer_keys: Mapping[int, SigningKey],
+        *,
+        seed: int,
+        not_before_s: int,
+        not_after_s: int,
+        days: Mapping[int, ServiceDays] | None = None,
     ) -> None:
-        """Take the riders, the issuer key of each home city, and the period of all credentials (Unix seconds)."""
+        """Take the riders, the issuer key of each home city, and the period of all credentials (Unix seconds).
+
+        With the service `days` of the home cities a phone makes a new key at its city's cut, once its journey has its exit.
+        """
         missing = sorted(set(np.unique(riders.issuer).tolist()) - set(issuer_keys))
         if missing:
             raise Unknown(f"riders of member {missing[0]} have no issuer key: hand in one for each home city")
@@ -33,6 +45,7 @@ class Phones:
         self._issuer_keys = issuer_keys
         self._seed = seed
         self._period_s = (not_before_s, not_after_s)
+        self._days = days or {}
         self._forger = SigningKey(actor_seed(seed, "forger"))
         self._phones: dict[int, _Phone] = {}
 
@@ -40,6 +53,7 @@ class Phones:
         """Make the code of a planned scan, at scan time: `now_us` is the real time of the rider's clock."""
         phone = self._phone(scan.rider)
         if scan.showing is not Showing.AGAIN:
+            self._rotate(phone, scan.rider, now_us)
             phone.counter += 1
             phone.last_code = self._make(phone, scan, now_us)
         return phone.last_code
@@ -73,10 +87,22 @@ class Phones:
     def _phone(self, rider: int) -> "_Phone":
         if rider not in self._phones:
             key = SigningKey(actor_seed(self._seed, "rider", rider))
-            issuer, category = int(self._riders.issuer[rider]), Category(self._riders.category[rider])
-            step = int(self._riders.step[rider])
-            self._phones[rider] = _Phone(key, self._attest(self._issuer_keys[issuer], issuer, key.public, category, step))
+            self._phones[rider] = _Phone(key, self._credential_of(rider, key))
         return self._phones[rider]
+
+    def _rotate(self, phone: "_Phone", rider: int, now_us: int) -> None:
+        """Make a new key where the service day has changed since the last one was made, but not while a journey is open."""
+        days = self._days.get(int(self._riders.issuer[rider]))
+        if days is None or (phone.made_at_us and keeps_its_key(days, phone.made_at_us, now_us, inside=phone.journey is not None)):
+            return
+        if phone.made_at_us:
+            phone.key = SigningKey(actor_seed(self._seed, f"rider {days.day_of(now_us).isoformat()}", rider))
+            phone.credential = self._credential_of(rider, phone.key)
+        phone.made_at_us = now_us
+
+    def _credential_of(self, rider: int, key: SigningKey) -> Credential:
+        issuer, category = int(self._riders.issuer[rider]), Category(self._riders.category[rider])
+        return self._attest(self._issuer_keys[issuer], issuer, key.public, category, int(self._riders.step[rider]))
 
     def _attest(self, signer: SigningKey, issuer: int, device_public: bytes, category: Category, step: int) -> Credential:
         begins, ends = self._period_s
@@ -89,6 +115,8 @@ class Phones:
 class _Phone:
     key: SigningKey
     credential: Credential
+    made_at_us: int = 0
+    """When the key was made; 0 before the first code."""
     counter: int = 0
     journey: JourneyState | None = None
     last_code: bytes = b""

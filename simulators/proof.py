@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
 
+from fare_chain.access_files import Access
 from fare_chain.audit import AuditFailure, AuditResult, LogSource, audit
 from fare_chain.errors import Overloaded, Unknown
 from fare_chain.events import EntryKind, read_window_entry
@@ -55,11 +56,12 @@ async def is_windowed(source: LogSource, second: int) -> bool:
         return False
 
 
-async def export_log(house_url: str, folder: Path) -> None:
-    """Export the house's log by HTTP; where the house dies meanwhile, go on when it is back."""
+async def export_log(house_url: str, folder: Path, access: Access | None = None) -> None:
+    """Export the house's log by HTTP; where the house dies meanwhile, go on when it is back. Without `access` the public log."""
+    source = HttpLog(house_url, access, whole=True)
     for left in reversed(range(TRIES)):
         try:
-            await stoppable(lambda progress: export(HttpLog(house_url), folder, progress))
+            await stoppable(lambda progress: export(source, folder, progress, bodies=source.has_bodies))
         except Overloaded:
             if not left:
                 raise

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from city_adapters.table_packing import pack_agreement, pack_city
 from city_adapters.tables import AgreementTable, CityTable
 from fare_chain import rider_code
+from fare_chain.access_files import Access
 from fare_chain.batch import CityTail, SealedBatch, seal
 from fare_chain.events import EntryKind, KeyEntry, TariffEntry
 from fare_chain.hashing import sha256
@@ -21,10 +22,14 @@ from settlement.house import boot
 from settlement.intake import Intake
 from settlement.sequencer import Control, Sequencer
 from settlement.store.ledger import keep_table
+from settlement.upholding import Upholding
+from settlement.web.permits import Role
 from simulators.small_cities import FOREVER_US, OPENING_US, SECOND_US, small_scheme
 
 ORIGIN = "small.example/clearing"
 CITIES = (1, 2, 3)
+AUDITOR, REGULATOR = 60_001, 60_002
+READERS = {AUDITOR: Role.AUDITOR, REGULATOR: Role.REGULATOR}
 
 
 def small_key(owner: int, use: KeyUse) -> SigningKey:
@@ -38,6 +43,26 @@ def small_ring() -> KeyRing:
     return KeyRing(
         PublicKey(MemberNumber(owner), use, small_key(owner, use).public, Micros(0), Micros(FOREVER_US)) for owner, use in owners
     )
+
+
+def access_ring() -> KeyRing:
+    """The public access keys of the scheme, its cities, and its readers; not on the ledger before somebody puts them there."""
+    owners = (int(SCHEME), *CITIES, *READERS)
+    return KeyRing(
+        PublicKey(MemberNumber(owner), KeyUse.ACCESS, small_key(owner, KeyUse.ACCESS).public, Micros(0), Micros(FOREVER_US))
+        for owner in owners
+    )
+
+
+def door_ring() -> KeyRing:
+    """The keys that the small house's intake and door know."""
+    return KeyRing([*small_ring(), *access_ring()])
+
+
+def small_access(owner: int, basis: str = "") -> Access:
+    """Who asks the small house."""
+    (described,) = (key for key in access_ring() if key.owner == owner)
+    return Access(small_key(owner, KeyUse.ACCESS), described, basis)
 
 
 LOG_VERIFIER = NoteVerifier(ORIGIN, small_key(0, KeyUse.LOG).public)
@@ -87,6 +112,7 @@ class SmallHouse:
     sequencer: Sequencer
     clearing: ClearWindows
     intake: Intake
+    upholding: Upholding
 
     def __init__(self, engine: AsyncEngine, now_us: int = OPENING_US + 8 * 3600 * SECOND_US) -> None:
         """Nothing runs before `start`."""
@@ -98,7 +124,10 @@ class SmallHouse:
         self.sequencer, self.clearing = await boot(
             self.engine, key=small_key(0, KeyUse.LOG), origin=ORIGIN, clock=lambda: self.now_us
         )
-        self.intake = Intake(self.engine, self.sequencer, small_ring())
+        self.intake = Intake(self.engine, self.sequencer, door_ring())
+        await self.intake.evidence.restore()
+        self.upholding = Upholding(self.engine, self.intake.evidence)
+        await self.upholding.restore()
         if self.sequencer.head.head.size == 0:
             for control in await self._genesis():
                 self.sequencer.stage_control(control)
@@ -107,7 +136,9 @@ class SmallHouse:
     async def tick(self, after_us: int = 250_000) -> None:
         """Turn the clock, sequence what is staged, and clear it."""
         self.now_us += after_us
-        await self.clearing.take(await self.sequencer.tick())
+        tick = await self.sequencer.tick()
+        await self.clearing.take(tick)
+        await self.upholding.follow(tick)
 
     async def take(self, *batches: SealedBatch) -> list[str]:
         """Post batches at once, tick, and give their receipts."""

@@ -20,10 +20,12 @@ from simulators.truth_rides import PATIENCE_US, Ride, rides_of
 Row = tuple[int | bytes, ...]
 """A record as its fields, in the order of the record's layout, reserved bytes left out."""
 
-_UNKNOWN_STATION, _UNKNOWN_ISSUER, _FROM_FUTURE, _REPEATED, _NO_FARE, _KIND_NOT_CLEARED, _NO_AGREEMENT = range(1, 8)
-_FARE, _COMMISSION, _FEE, _LOCAL_FARE = 1, 2, 3, 7
+_UNKNOWN_STATION, _UNKNOWN_ISSUER, _FROM_FUTURE, _REPEATED, _NO_FARE, _KIND_NOT_CLEARED, _NO_AGREEMENT, _OBJECTED = range(1, 9)
+_FARE, _COMMISSION, _FEE, _DELTA, _LOCAL_FARE = 1, 2, 3, 4, 7
+_CONTEST_SECONDS = 3600
 _RULE_REVISION = 4
 _DAY_US = 86_400_000_000
+_FIRST_BENEFICIARY = 256
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Told:
     sums: list[Row] = field(default_factory=list)
     exceptions: list[Row] = field(default_factory=list)
     joins: list[Row] = field(default_factory=list)
+    adjustments: list[Row] = field(default_factory=list)
+    adjusted_shares: dict[int | bytes, list[Row]] = field(default_factory=dict)
     delta_root: bytes = b""
 
 
@@ -42,7 +46,7 @@ class Told:
 class Truth:
     """Everything that clearing remembers: tables, waiting taps, border sides, positions, earnings, and the open second's sums.
 
-    `counted` names every tap that was taken by host, gate and gate_seq.
+    `counted` names every tap that was taken by host, gate and gate_seq; `history` has every journey with its second and shares.
     """
 
     state_root: bytes = bytes(32)
@@ -51,6 +55,9 @@ class Truth:
     waiting: list[Tap] = field(default_factory=list)
     counted: set[tuple[int, int, int]] = field(default_factory=set)
     sides: list[Side] = field(default_factory=list)
+    history: list[tuple[int, Row, list[Row]]] = field(default_factory=list)
+    fallen: set[bytes] = field(default_factory=set)
+    closed: list[int] = field(default_factory=list)
     positions: Counter[int] = field(default_factory=Counter)
     earned: Counter[int] = field(default_factory=Counter)
     second_sums: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
@@ -62,19 +69,29 @@ class Truth:
         seed: bytes,
         records: Iterable[bytes],
         tables: Iterable[tuple[CityTable | AgreementTable, bytes]] = (),
+        objections: Iterable[tuple[int, bytes, bool]] = (),
     ) -> Told:
-        """Clear one tick's taps, given as their 80-byte records."""
+        """Clear one tick's taps, given as their 80-byte records; objections are (entry, tap, whether it brings the journey)."""
         for table, sha256 in tables:
             if isinstance(table, CityTable):
                 self.cities[table.city] = (table, sha256)
             else:
                 self.agreements[table.valid_from_us] = (table, sha256)
         told = Told()
+        objections = list(objections)
         self._take_in([read(record) for record in records], recorded_us, told)
+        self._deny({read(tap) for _index, tap, _brings in objections}, told)
         rides = sorted(self._rides(recorded_us), key=lambda ride: ride.journey_id)
         cleared = [ride for ride in rides if self._tell(ride, seed, told)]
         self._join(cleared, recorded_us, told)
+        for index, tap, brings in objections:
+            if brings:
+                self._fall(index, read(tap), tap, told)
+        told.adjustments.sort()
         sums = self._sum_up(told)
+        second = recorded_us // 1_000_000
+        for row, journey in enumerate(told.journeys):
+            self.history.append((second, journey, [share for share in told.shares if share[1] == row]))
         told.exceptions.sort()
         told.delta_root = tree_root(sorted(_leaves(told)))
         self.second_roots.append(told.delta_root)
@@ -88,7 +105,8 @@ class Truth:
                 self.positions[debtor] -= fen
                 self.positions[creditor] += fen
             else:
-                self.earned[creditor] += fen
+                for party, change in ((debtor, -fen), (creditor, fen)):
+                    self.earned[party] += change if party >= _FIRST_BENEFICIARY else 0
         members = {0}.union(*(table.members for table, _hash in self.agreements.values()))
         positions = b"".join(struct.pack("<H6xq", member, self.positions[member]) for member in sorted(members))
         hashes = [sha256 for held in (self.cities, self.agreements) for _number, (_table, sha256) in sorted(held.items())]
@@ -97,6 +115,7 @@ class Truth:
         told += tree_root([struct.pack("<H6xq", beneficiary, fen) for beneficiary, fen in sorted(self.earned.items()) if fen])
         self.state_root = hashlib.sha256(b"fare-chain/state/v1\n" + told).digest()
         self.second_sums, self.second_roots = Counter(), []
+        self.closed = [each for each in self.closed if each > second - _CONTEST_SECONDS] + [second]
         return self.state_root
 
     def _take_in(self, taps: list[Tap], recorded_us: int, told: Told) -> None:
@@ -109,6 +128,25 @@ class Truth:
             else:
                 self.counted.add(name)
                 self.waiting.append(tap)
+
+    def _deny(self, objected: set[Tap], told: Told) -> None:
+        """What is objected to waits no longer."""
+        told.exceptions += [_exception(tap, _OBJECTED) for tap in self.waiting if tap in objected]
+        self.waiting = [tap for tap in self.waiting if tap not in objected]
+
+    def _fall(self, index: int, tap: Tap, record: bytes, told: Told) -> None:
+        """The journey that begins or ends with this tap falls, once, if its window is one of the last hour's."""
+        journey_id = hashlib.sha256(b"fare-chain/journey/v1\n" + record).digest()[:16]
+        last = (tap.medium, tap.host, tap.station, tap.gate, tap.tapped_at_us)
+        for second, journey, shares in self.history:
+            ends = tap.kind in (2, 4) and (journey[1], journey[6], journey[5], journey[20], journey[3]) == last
+            name = journey[0]
+            assert isinstance(name, bytes)
+            if (name == journey_id or ends) and second in self.closed and name not in self.fallen:
+                self.fallen.add(name)
+                owed = (journey[11], journey[14], journey[15], journey[6], journey[7])
+                told.adjustments.append((name, index, second, *owed, 2, 1))
+                told.adjusted_shares[name] = [(share[0], share[2]) for share in shares]
 
     def _reason(self, tap: Tap, recorded_us: int) -> int:
         if tap.host not in self.cities or tap.station not in self.cities[tap.host][0].station_numbers:
@@ -161,6 +199,11 @@ class Truth:
                 if fen:
                     sums[owed] += fen
                     counts[owed] += 1
+        for adjustment in told.adjustments:
+            for owed, fen in _owed_back(adjustment, told.adjusted_shares[adjustment[0]]):
+                if fen:
+                    sums[owed] += fen
+                    counts[owed] += 1
         told.sums = [(*owed, counts[owed], sums[owed]) for owed in sorted(sums)]
         return sums
 
@@ -193,7 +236,12 @@ def _leaves(told: Told) -> list[bytes]:
     ]  # fmt: skip
     sums = [b"\x02" + struct.pack("<BBHH2xQq", *row) for row in told.sums]
     exceptions = [b"\x03" + struct.pack("<q16sIIIHHBB6x", *row) for row in told.exceptions]
-    return journeys + sums + exceptions + [b"\x04" + struct.pack("<16s16s", *row) for row in told.joins]
+    adjustments = [
+        b"\x05" + struct.pack("<16sQqqqqHHHB9x", *row)
+        + b"".join(struct.pack("<H6xq", *share) for share in told.adjusted_shares[row[0]])
+        for row in told.adjustments
+    ]  # fmt: skip
+    return journeys + adjustments + sums + exceptions + [b"\x04" + struct.pack("<16s16s", *row) for row in told.joins]
 
 
 def _exception(tap: Tap, reason: int) -> Row:
@@ -229,3 +277,12 @@ def _owed(journey: Row, shares: list[Row]) -> list[tuple[tuple[int, int, int, in
     if host == issuer:
         return inside
     return [((1, _FARE, issuer, host), fare), ((1, _COMMISSION, host, issuer), commission), ((1, _FEE, issuer, 0), fee), *inside]
+
+
+def _owed_back(adjustment: Row, shares: list[Row]) -> list[tuple[tuple[int, int, int, int], int]]:
+    """Who owes whom for one journey that fell: what it made owed, the other way."""
+    fare, commission, fee, host, issuer = (int(adjustment[at]) for at in range(3, 8))
+    inside = [((2, _DELTA, int(beneficiary), host), int(fen)) for beneficiary, fen in shares]
+    if host == issuer:
+        return inside
+    return [((1, _DELTA, host, issuer), fare), ((1, _DELTA, issuer, host), commission), ((1, _DELTA, 0, issuer), fee), *inside]

@@ -1,6 +1,7 @@
 """What tests of several floors share."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator
 from uuid import uuid4
@@ -10,16 +11,18 @@ import httpx2
 import pytest
 from sqlalchemy import URL, make_url
 
-from fare_chain.errors import Unknown
+from fare_chain.errors import Untrusted
 from fare_chain.log_export import export
+from fare_chain.log_reader import HttpLog
 from fare_chain.tap import TapKind
 from settlement.store import supervisor
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
+from simulators.bench_house import RoutesClient
 from simulators.small_cities import SECOND_US
-from simulators.small_house import LOG_VERIFIER, SmallAdapter, SmallHouse, SmallRider
+from simulators.small_house import CITIES, LOG_VERIFIER, ORIGIN, READERS, SmallAdapter, SmallHouse, SmallRider, small_access
 
 
 @pytest.fixture(scope="session")
@@ -58,24 +61,53 @@ async def _execute(server: URL, statement: str) -> None:
 
 
 class AppLog:
-    """The log that an ASGI app serves, read from another thread than the app's loop."""
+    """The log that an ASGI app serves, read from another thread than the app's loop.
 
-    def __init__(self, app, loop):
-        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house")
-        self.loop = loop
+    Where nobody is named, the cities put it together: each body is asked for with the key of its host, so that nobody looks.
+    """
+
+    def __init__(self, app, loop, *readers):
+        client = RoutesClient(httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house"), loop)
+        named = readers or tuple(small_access(city) for city in CITIES)
+        self.logs = [HttpLog("http://house", access, whole=True, client=client) for access in named]
 
     def read(self, path):
-        answer = asyncio.run_coroutine_threadsafe(self.client.get(path), self.loop).result()
-        if answer.status_code != 200:
-            raise Unknown(answer.text)
-        return answer.content
+        whole = path.replace("codes/", "body/", 1)  # an issuer is given its own codes alone: who has the body has them all
+        for log in self.logs[:-1]:
+            with contextlib.suppress(Untrusted):
+                if path != whole:
+                    log.read(whole)
+                return log.read(path)
+        return self.logs[-1].read(path)
+
+
+class AskedBy(httpx2.Auth):
+    """Signs every request that brings no token with one of somebody's in the small scheme."""
+
+    def __init__(self, owner):
+        self.access = small_access(owner)
+
+    def auth_flow(self, request):
+        if "authorization" not in request.headers:
+            request.headers.update(self.access.header(ORIGIN))
+        yield request
+
+
+async def looks_taken(house, work):
+    """Do what may look at the log: whenever a look waits for a tick, there is one."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        await asyncio.sleep(0.005)
+        if house.sequencer.awaited:
+            await house.tick()
+    return await task
 
 
 def _app_of(house):
     """The web app over a small house's parts."""
     names = {0: "scheme", 1: "alder", 2: "birch", 3: "cedar"}
     vkey = LOG_VERIFIER.to_vkey()
-    return make_app(Running(Parts(house.engine, house.intake, house.sequencer, house.clearing, vkey, names)))
+    return make_app(Running(Parts(house.engine, house.intake, house.sequencer, house.clearing, vkey, names, roles=READERS)))
 
 
 async def _ride_about(house):

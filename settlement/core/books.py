@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from settlement.core.columns import Level, Records, no_rows
+from settlement.core.columns import FIRST_BENEFICIARY, Level, Records, no_rows
 
 Balances = tuple[tuple[int, int], ...]
 """(member or beneficiary, fen), by number, each once."""
@@ -41,13 +41,16 @@ def post(sums: Records, positions: Balances, earned: Balances) -> Records:
     amounts: dict[_Place, int] = {}
     for row in sums:
         level, reason, amount_fen = int(row["level"]), int(row["kind"]), int(row["amount_fen"])
-        owes, is_owed = (Account.POSITION, Account.POSITION) if level == Level.MEMBERS else (Account.FARES, Account.EARNED)
-        for place, fen in (
-            ((level, int(owes), int(row["debtor"]), reason), -amount_fen),
-            ((level, int(is_owed), int(row["creditor"]), reason), amount_fen),
-        ):
+        for party, fen in ((int(row["debtor"]), -amount_fen), (int(row["creditor"]), amount_fen)):
+            place = (level, int(_account(level, party)), party, reason)
             amounts[place] = amounts.get(place, 0) + fen
     return _with_balances(amounts, _opening(positions, earned))
+
+
+def _account(level: int, party: int) -> Account:
+    if level == Level.MEMBERS:
+        return Account.POSITION
+    return Account.EARNED if party >= FIRST_BENEFICIARY else Account.FARES
 
 
 def balances_after(balances: Balances, postings: Records, account: Account) -> Balances:

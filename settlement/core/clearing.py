@@ -22,9 +22,11 @@ from settlement.core.columns import (
 from settlement.core.deltas import delta_root
 from settlement.core.discounts import discount, earned_fen
 from settlement.core.journeys import Between, Rides, id_numbers, identify, kept, record
-from settlement.core.obligations import Charges, add_up, charge, oblige
+from settlement.core.objections import NOTHING_FALLS, Objection, Upheld
+from settlement.core.obligations import Charges, add_up, charge, oblige, owe_back
 from settlement.core.pairing import accuse, pair
 from settlement.core.pricing import Fares, price
+from settlement.core.reversals import objected_taps, still_reversed, uphold
 from settlement.core.rules import PinnedTable
 from settlement.core.state import OpenWindow, State
 
@@ -36,7 +38,7 @@ class Tick:
     """What one commit of the sequencer appended: entries [from_index, to_index), all recorded at `recorded_us`.
 
     `seed` is the leaf hash of the last of them, `taps` (TAP_DTYPE) the bodies of its batches one behind the other, `tables`
-    what its TARIFF entries put in force, for this tick already.
+    what its TARIFF entries put in force, for this tick already, `objections` what its EVIDENCE entries object to.
     """
 
     recorded_us: int
@@ -45,6 +47,7 @@ class Tick:
     seed: bytes
     taps: Taps
     tables: tuple[PinnedTable, ...] = ()
+    objections: tuple[Objection, ...] = ()
 
     @property
     def second(self) -> int:
@@ -56,8 +59,8 @@ class Tick:
 class Cleared:
     """What a tick came to: the same rows and bytes in whatever order its taps came.
 
-    JOURNEY_DTYPE by id, SHARE_DTYPE by journey, SUM_DTYPE by key, EXCEPTION_DTYPE and JOIN_DTYPE by bytes, and the hash over
-    them all.
+    JOURNEY_DTYPE by id, SHARE_DTYPE by journey, SUM_DTYPE by key, EXCEPTION_DTYPE and JOIN_DTYPE by bytes, the journeys that fall,
+    and the hash over them all.
     """
 
     recorded_us: int
@@ -70,13 +73,17 @@ class Cleared:
     exceptions: Records
     joins: Records
     delta_root: bytes
+    upheld: Upheld = NOTHING_FALLS
 
 
 def clear(state: State, tick: Tick) -> tuple[State, Cleared]:
-    """Clear one tick: a pure function of what earlier ticks left and of this one. Conflict where it is not the next one."""
+    """Clear one tick: a pure function of what earlier ticks left and of this one.
+
+    Conflict where it is not the next one, Untrusted where it holds an objection that brings another journey than its tap's.
+    """
     _check_follows(state, tick)
     rules = state.rules.including(tick.tables)
-    pairing = pair(state.waiting, state.due, state.counted, tick.taps, rules, tick.recorded_us)
+    pairing = pair(state.waiting, state.due, state.counted, tick.taps, rules, tick.recorded_us, objected_taps(tick.objections))
     rides, between = identify(pairing.ridden, pairing.between)
     draw = draws(tick.seed, id_numbers(rides.journey_id))
     fares = price(rides, rules)
@@ -103,16 +110,19 @@ def clear(state: State, tick: Tick) -> tuple[State, Cleared]:
         fee_fen=charges.fee_fen,
     )
     shares = apportion_fares(fares, fare_fen, between, rules, draw)
+    upheld = uphold(tick.objections, state.closed, state.reversed) if tick.objections else NOTHING_FALLS
     sums = oblige(journeys, shares)
+    if len(upheld.adjustments):
+        sums = add_up([sums, owe_back(*upheld)])
     exceptions = in_byte_order(join([pairing.exceptions, unpaid], EXCEPTION_DTYPE))
     joins, sides = join_at_borders(state.sides, rides, rules, tick.recorded_us)
-    root = delta_root(journeys, shares, sums, exceptions, joins)
+    root = delta_root(journeys, shares, sums, exceptions, joins, upheld)
     cleared = Cleared(
-        tick.recorded_us, tick.from_index, tick.to_index, len(tick.taps), journeys, shares, sums, exceptions, joins, root
+        tick.recorded_us, tick.from_index, tick.to_index, len(tick.taps), journeys, shares, sums, exceptions, joins, root, upheld
     )
     after = replace(
         state, next_index=tick.to_index, recorded_us=tick.recorded_us, rules=rules, waiting=pairing.waiting, due=pairing.due,
-        sides=sides, counted=pairing.counted,
+        sides=sides, counted=pairing.counted, reversed=still_reversed(state.reversed, upheld.adjustments, state.closed),
     )  # fmt: skip
     return replace(after, window=_including(state.window, cleared)), cleared
 

@@ -35,6 +35,13 @@ class ClearingReason(IntEnum):
     NO_FARE = 5
     KIND_NOT_CLEARED = 6
     NO_AGREEMENT = 7
+    OBJECTED = 8
+
+
+class AdjustmentReason(IntEnum):
+    """Why a cleared journey is adjusted. Numbers are never used twice."""
+
+    RIDER_DID_NOT_SIGN = 1
 
 
 class MoneyState(IntEnum):
@@ -45,6 +52,7 @@ class MoneyState(IntEnum):
     FINAL = 3
     INSTRUCTED = 4
     DISCHARGED = 5
+    REVERSED = 6
 
 
 class Level(IntEnum):
@@ -55,14 +63,16 @@ class Level(IntEnum):
 
 
 class ObligationKind(IntEnum):
-    """What is owed. Numbers are never used twice; 4 to 6 are kept for delta, dispute and adjustment.
+    """What is owed. Numbers are never used twice; 5 and 6 are kept for dispute and adjustment.
 
-    FARE is a visitor's fare, at level 1 and again at level 2; LOCAL_FARE is known to level 2 alone.
+    FARE is a visitor's fare, at level 1 and again at level 2; LOCAL_FARE is known to level 2 alone. DELTA is what a correction
+    makes owed: an obligation the other way, never a negative amount.
     """
 
     FARE = 1
     COMMISSION = 2
     FEE = 3
+    DELTA = 4
     LOCAL_FARE = 7
 
 
@@ -164,6 +174,32 @@ EXCEPTION_DTYPE = _record(
     reserved=("V6", 42),
 )
 """One tap that needs attention, with its reason; host, gate and gate_seq name the tap."""
+
+
+ADJUSTMENT_DTYPE = _record(
+    72,
+    journey_id=("V16", 0),
+    entry_index=("<u8", 16),
+    second=("<i8", 24),
+    fare_fen=("<i8", 32),
+    commission_fen=("<i8", 40),
+    fee_fen=("<i8", 48),
+    host=("<u2", 56),
+    issuer=("<u2", 58),
+    version=("<u2", 60),
+    reason=("u1", 62),
+    reserved=("V9", 63),
+)
+"""A journey that falls: the ledger entry that brings it down, the second of its window, and what is owed back; its new version."""
+
+CLOSED_DTYPE = _record(40, second=("<i8", 0), delta_root=("V32", 8))
+"""A closed window as it is remembered for objections: its second and delta root."""
+
+REVERSED_DTYPE = _record(24, journey_id=("V16", 0), second=("<i8", 16))
+"""A journey that fell, and the second of the window that had cleared it."""
+
+FIRST_BENEFICIARY = 256
+"""A beneficiary is host * 256 + number: below stand the members."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The journeys of a tick: their ids, their order, and their records once fare, discount, commission and fee are known."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fare_chain.row_hashing import hash_rows
 from fare_chain.tap import TAP_BYTES, TapKind
 from settlement.core.columns import (
     JOURNEY_DTYPE,
@@ -20,7 +20,6 @@ from settlement.core.columns import (
     Rows,
     Taps,
     pick,
-    raw,
 )
 
 _TAG = b"fare-chain/journey/v1\n"
@@ -92,13 +91,7 @@ def kept(between: Between, keep: Rows, count: int) -> Between:
 
 def journey_ids(entries: Taps) -> npt.NDArray[np.void]:
     """The first 16 bytes of tagged_hash("journey") over each entry tap's 80 bytes; V16."""
-    sha256 = hashlib.sha256
-    tagged = np.empty((len(entries), len(_TAG) + TAP_BYTES), np.uint8)
-    tagged[:, : len(_TAG)] = np.frombuffer(_TAG, np.uint8)
-    tagged[:, len(_TAG) :] = raw(entries)
-    run, width = tagged.tobytes(), len(_TAG) + TAP_BYTES
-    digests = b"".join([sha256(run[at : at + width]).digest() for at in range(0, len(run), width)])
-    return np.frombuffer(digests, "V16")[::2].copy()
+    return np.frombuffer(hash_rows(_TAG, entries.tobytes(), TAP_BYTES), "V16")[::2].copy()
 
 
 def id_numbers(journey_id: npt.NDArray[np.void]) -> Keys:

@@ -35,6 +35,7 @@ class Law(IntEnum):
     STATE_ROOT_FOLLOWS = 11
     FARE_IS_WHAT_WAS_EARNED = 12
     JOINS_NAME_JOURNEYS_ONCE = 13
+    A_JOURNEY_FALLS_ONCE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def laws(before: State, cleared: Cleared, after: State) -> list[Breach]:
         *_fares_earned(cleared),
         *_joined_once(cleared),
         *_obligations_equal(cleared),
+        *_fallen_once(before, cleared, after),
         *_in_order(before, cleared, after),
     ]
 
@@ -133,11 +135,34 @@ def _obligations_equal(cleared: Cleared) -> Iterator[Breach]:
         (Level.MEMBERS, ObligationKind.FEE): journeys["fee_fen"].sum(),
         (Level.BENEFICIARIES, ObligationKind.FARE): journeys["fare_fen"][visitor].sum(),
         (Level.BENEFICIARIES, ObligationKind.LOCAL_FARE): journeys["fare_fen"][~visitor].sum(),
+        (Level.MEMBERS, ObligationKind.DELTA): _owed_back(cleared.upheld.adjustments),
+        (Level.BENEFICIARIES, ObligationKind.DELTA): cleared.upheld.adjustments["fare_fen"].sum(),
     }
     for (level, kind), expected in owed.items():
         found = sums["amount_fen"][(sums["level"] == level) & (sums["kind"] == kind)].sum()
         law = Law.OBLIGATIONS_EQUAL_THE_JOURNEYS
         yield from _unless(found == expected, law, f"{found} fen of {kind.name} at level {int(level)}", f"the journeys' {expected}")
+
+
+def _owed_back(adjustments: Records) -> int:
+    """What members owe back for journeys that fell: a visitor's fare, its commission, its fee."""
+    abroad = adjustments[adjustments["host"] != adjustments["issuer"]]
+    return int(abroad["fare_fen"].sum() + abroad["commission_fen"].sum() + abroad["fee_fen"].sum())
+
+
+def _fallen_once(before: State, cleared: Cleared, after: State) -> Iterator[Breach]:
+    """A journey falls once, and with the whole of its fare."""
+    adjustments, shares = cleared.upheld
+    fallen = adjustments["journey_id"].tolist()
+    law = Law.A_JOURNEY_FALLS_ONCE
+    twice = len(fallen) - len(set(fallen)) + len(set(fallen) & set(before.reversed["journey_id"].tolist()))
+    yield from _unless(not twice, law, f"{twice} journeys that fell before", "each once")
+    kept = set(fallen) <= set(after.reversed["journey_id"].tolist())
+    yield from _unless(kept, law, "a journey that fell and is not remembered", "all of them")
+    back = np.zeros(len(adjustments), np.int64)
+    np.add.at(back, column(shares, "journey"), column(shares, "amount_fen"))
+    wrong = int((back != adjustments["fare_fen"]).sum())
+    yield from _unless(not wrong, law, f"{wrong} journeys of which beneficiaries owe another sum back", "their fares")
 
 
 def _in_order(before: State, cleared: Cleared, after: State) -> Iterator[Breach]:

@@ -1,7 +1,8 @@
 """Oblige: the issuer owes the host the fare, the host owes the issuer its commission, the issuer owes the scheme its fee.
 
 That is level 1, between members, for visitors only. At level 2 the host owes every beneficiary its shares, its own riders'
-included. Obligations between the same two parties are kept as sums: a tick has a few hundred of them at most.
+included. A journey that falls is owed back in the same ways. Obligations between the same two parties are kept as sums: a tick has
+a few hundred of them at most.
 """
 
 from dataclasses import dataclass
@@ -58,6 +59,24 @@ def oblige(journeys: Records, shares: Records) -> Records:
             _sums(Level.MEMBERS, ObligationKind.FEE, issuer, scheme, abroad["fee_fen"]),
             _shared(ObligationKind.FARE, carrier[sharer], pick(shares, sharer)),
             _shared(ObligationKind.LOCAL_FARE, carrier[~sharer], pick(shares, ~sharer)),
+        ]
+    )
+
+
+def owe_back(adjustments: Records, shares: Records) -> Records:
+    """Sum what journeys that fall (ADJUSTMENT_DTYPE) and their shares make owed the other way: SUM_DTYPE."""
+    visitor = adjustments["host"] != adjustments["issuer"]
+    abroad = pick(adjustments, visitor)
+    host, issuer = abroad["host"], abroad["issuer"]
+    scheme = np.full(len(abroad), SCHEME, np.uint16)
+    carrier = adjustments["host"][shares["journey"]]
+    delta = ObligationKind.DELTA
+    return add_up(
+        [
+            _sums(Level.MEMBERS, delta, host, issuer, abroad["fare_fen"]),
+            _sums(Level.MEMBERS, delta, issuer, host, abroad["commission_fen"]),
+            _sums(Level.MEMBERS, delta, scheme, issuer, abroad["fee_fen"]),
+            _sums(Level.BENEFICIARIES, delta, shares["beneficiary"], carrier, shares["amount_fen"]),
         ]
     )
 

@@ -26,6 +26,7 @@ from settlement.core.columns import (
     pick,
 )
 from settlement.core.journeys import Between, Ridden
+from settlement.core.reversals import is_objected
 from settlement.core.rules import FUTURE_TOLERANCE_US, Rules
 from settlement.core.tap_counters import CountedTaps
 from settlement.core.tap_order import lane_keys, order, starts_of_lanes
@@ -33,6 +34,7 @@ from settlement.core.virtual_transfers import Chained, Legs, chain
 from settlement.core.waiting import WaitingTaps
 
 _NONE = int(ClearingReason.NONE)
+NO_TAPS = no_rows(TAP_DTYPE)
 _CLEARED_KINDS = [*GOING_IN, *GOING_OUT, TapKind.MARKER]
 
 
@@ -51,10 +53,13 @@ class Pairing:
     exceptions: Records
 
 
-def pair(waiting: WaitingTaps, due: Records, counted: CountedTaps, taps: Taps, rules: Rules, recorded_us: int) -> Pairing:
+def pair(
+    waiting: WaitingTaps, due: Records, counted: CountedTaps, taps: Taps, rules: Rules, recorded_us: int, objected: Taps = NO_TAPS
+) -> Pairing:
     """Match taps (TAP_DTYPE, any order) with each other and with those that wait; one whose number is `counted` came before.
 
-    Only lanes with a new tap are looked at, and those of `due` whose time has passed.
+    Those that are `objected` to match no more. Only lanes with a new or an objected tap are looked at, and those of `due` whose
+    time has passed.
     """
     reason = examine(taps, rules, recorded_us)
     accused = reason != _NONE
@@ -65,11 +70,14 @@ def pair(waiting: WaitingTaps, due: Records, counted: CountedTaps, taps: Taps, r
         exceptions.append(accuse(pick(fit, repeated), ClearingReason.REPEATED))
         fit = pick(fit, ~repeated)
     over = due["due_us"] < recorded_us
-    keys = np.sort(np.concatenate([lane_keys(fit), due["lane"][over]]))
+    keys = np.sort(np.concatenate([lane_keys(fit), due["lane"][over], lane_keys(objected)]))
     keys = keys[np.diff(keys, prepend=~keys[:1]) != 0]
     untouched, back = waiting.take(keys)
     together = join([fit, back], TAP_DTYPE)
     together = pick(together, order(together, lane_keys(together)))
+    if len(objected) and (denied := is_objected(together, objected)).any():
+        exceptions.append(accuse(pick(together, denied), ClearingReason.OBJECTED))
+        together = pick(together, ~denied)
     matched = _match(together, rules)
     chained = chain(matched.legs, together, matched.lane, rules, recorded_us)
     inner = _between(matched, chained, together)

@@ -4,7 +4,7 @@ The house runs it on each commit, a restart and an auditor on what is stored: th
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,12 +13,15 @@ import numpy as np
 from city_adapters.table_packing import unpack_agreement, unpack_city
 from fare_chain.errors import Malformed, Untrusted
 from fare_chain.events import EntryKind, WindowEntry, read_tariff_entry, read_window_entry
+from fare_chain.evidence import read_evidence
+from fare_chain.governance import EvidenceKind, read_evidence_entry
 from fare_chain.hashing import HASH_BYTES, leaf_hash, sha256
 from fare_chain.identifiers import SCHEME
 from fare_chain.ledger_walk import LogSource, VerifiedEntry, beside_path
 from settlement.core.books import Account, Balances, balances_after
 from settlement.core.clearing import Cleared, Tick, clear
 from settlement.core.columns import TAP_DTYPE
+from settlement.core.objections import Objection, read_objection
 from settlement.core.rules import PinnedTable
 from settlement.core.state import State
 from settlement.core.windows import close, window_postings
@@ -37,7 +40,9 @@ def tick_of(entries: Sequence[VerifiedEntry], last_leaf: bytes) -> Tick:
     first = entries[0].entry
     bodies = b"".join(verified.body for verified in entries)
     tables = tuple(_pinned(verified) for verified in entries if verified.entry.kind is EntryKind.TARIFF)
-    return Tick(first.recorded_us, first.index, first.index + len(entries), last_leaf, np.frombuffer(bodies, TAP_DTYPE), tables)
+    objections = tuple(_objection(verified) for verified in entries if _objects(verified))
+    taps = np.frombuffer(bodies, TAP_DTYPE)
+    return Tick(first.recorded_us, first.index, first.index + len(entries), last_leaf, taps, tables, objections)
 
 
 def close_before(state: State, second: int, *, has_entries: bool) -> tuple[State, list[Closed]]:
@@ -65,7 +70,9 @@ def provisional_positions(state: State) -> Balances:
 class Rederiving:
     """Clear a verified log again and hold every WINDOW entry to what comes out: an audit's follower."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[Cleared | Closed], None] = lambda _what: None) -> None:
+        """Begin before the first entry; `told` is given every tick as it is cleared and every window as it is closed."""
+        self.told = told
         self.state: State | None = None
         self.tick: list[VerifiedEntry] = []
         self.expected: dict[int, WindowEntry] = {}
@@ -135,6 +142,7 @@ class Rederiving:
         assert self.state is not None
         seed = leaf_hash(entries[-1].entry.to_bytes())
         self.state, cleared = clear(self.state, tick_of(entries, seed))
+        self.told(cleared)
         self.journeys += len(cleared.journeys)
         self.joins += len(cleared.joins)
         self.on_tick(self.state, cleared, seed)
@@ -143,6 +151,8 @@ class Rederiving:
         if self.state is None:
             self.state = State.genesis(second)
         self.state, closed = close_before(self.state, second, has_entries=has_entries)
+        for item in closed:
+            self.told(item)
         self.expected |= {item.window.second: item.window for item in closed}
         for item in closed:
             self.on_closed(item)
@@ -197,6 +207,16 @@ def pinned_table(data: bytes, digest: bytes) -> PinnedTable:
         return PinnedTable(unpack_city(data), digest)
     except Malformed:
         return PinnedTable(unpack_agreement(data), digest)
+
+
+def _objects(verified: VerifiedEntry) -> bool:
+    entry = verified.entry
+    return entry.kind is EntryKind.EVIDENCE and read_evidence_entry(entry.payload).kind is EvidenceKind.BAD_RIDER_SIGNATURE
+
+
+def _objection(verified: VerifiedEntry) -> Objection:
+    """The objection that an EVIDENCE entry puts on record; that its file convicts was checked with the entry."""
+    return read_objection(verified.entry.index, read_evidence(verified.evidence.decode()))
 
 
 def _pinned(verified: VerifiedEntry) -> PinnedTable:

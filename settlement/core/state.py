@@ -12,8 +12,10 @@ from fare_chain.hashing import HASH_BYTES, ZERO_HASH, tagged_hash
 from fare_chain.merkle import leaf_hashes
 from settlement.core.books import Balances
 from settlement.core.columns import (
+    CLOSED_DTYPE,
     COUNTED_DTYPE,
     DUE_DTYPE,
+    REVERSED_DTYPE,
     SIDE_DTYPE,
     SUM_DTYPE,
     TAP_DTYPE,
@@ -32,9 +34,9 @@ from settlement.core.tap_order import is_ordered
 from settlement.core.waiting import WaitingTaps
 
 _BALANCE = struct.Struct("<H6sq")
-_HEAD = struct.Struct("<8sqqQ32sQQQIIIIIQQQQ")
+_HEAD = struct.Struct("<8sqqQ32sQQQIIIIIQQQQQQ")
 _MAGIC = b"FCSTATE3"
-assert _HEAD.size == 140
+assert _HEAD.size == 156
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +57,8 @@ class State:
     `second` is the first that is not closed; entries below `next_index` are cleared, the last of them recorded at `recorded_us`.
     `positions` and `earned` are the books at the end of the last closed window; what came since stands in `window`. `due`
     (DUE_DTYPE) names lanes among the waiting whose last ride may go on, `sides` (SIDE_DTYPE) cleared ends at city borders;
-    `counted` knows every tap that was taken by its gate's number.
+    `counted` knows every tap that was taken by its gate's number. `closed` (CLOSED_DTYPE) are the windows of the last hour, for
+    objections, `reversed` (REVERSED_DTYPE) the journeys of theirs that fell.
     """
 
     second: int
@@ -70,6 +73,8 @@ class State:
     due: Records = field(default_factory=lambda: no_rows(DUE_DTYPE))
     sides: Records = field(default_factory=lambda: no_rows(SIDE_DTYPE))
     counted: CountedTaps = field(default_factory=CountedTaps)
+    closed: Records = field(default_factory=lambda: no_rows(CLOSED_DTYPE))
+    reversed: Records = field(default_factory=lambda: no_rows(REVERSED_DTYPE))
 
     @classmethod
     def genesis(cls, second: int) -> "State":
@@ -86,14 +91,16 @@ class State:
 
         0 magic "FCSTATE3" · 8 second i64 · 16 recorded_us i64 · 24 next_index u64 · 32 state_root 32 B · 64 from_index u64 ·
         72 taps u64 · 80 journeys u64 · 88 counts u32: tables, positions, earned, sums, delta roots · 108 counts u64: due, sides,
-        waiting, counted runs · 140 the lists in this order: table hashes 32 B, balances 16 B (number u16, 6 zero bytes, fen i64) of
-        positions and of earned, sums 24 B, delta roots 32 B, due lanes 16 B, sides 48 B, waiting taps 80 B, counted runs 24 B.
+        waiting, counted runs, closed windows, fallen journeys · 156 the lists in this order: table hashes 32 B, balances 16 B
+        (number u16, 6 zero bytes, fen i64) of positions and of earned, sums 24 B, delta roots 32 B, due lanes 16 B, sides 48 B,
+        waiting taps 80 B, counted runs 24 B, closed windows 40 B, fallen journeys 24 B.
         """
         waiting, counted, window = self.waiting.all(), self.counted.to_rows(), self.window
         lists = (self.rules.pins, self.positions, self.earned, window.sums, window.delta_roots)
         head = _HEAD.pack(
             _MAGIC, self.second, self.recorded_us, self.next_index, self.state_root, window.from_index, window.taps,
             window.journeys, *(len(items) for items in lists), len(self.due), len(self.sides), len(waiting), len(counted),
+            len(self.closed), len(self.reversed),
         )  # fmt: skip
         pins = b"".join(pin.sha256 for pin in self.rules.pins)
         books = balances_bytes(self.positions) + balances_bytes(self.earned)
@@ -108,6 +115,8 @@ class State:
                 self.sides.tobytes(),
                 waiting.tobytes(),
                 counted.tobytes(),
+                self.closed.tobytes(),
+                self.reversed.tobytes(),
             ]
         )
 
@@ -120,7 +129,7 @@ class State:
             )
         _, second, recorded_us, next_index, root, from_index, taps, journeys, *counts = _HEAD.unpack(data[: _HEAD.size])
         widths = [HASH_BYTES, _BALANCE.size, _BALANCE.size, SUM_DTYPE.itemsize, HASH_BYTES]
-        widths += [dtype.itemsize for dtype in (DUE_DTYPE, SIDE_DTYPE, TAP_DTYPE, COUNTED_DTYPE)]
+        widths += [dtype.itemsize for dtype in (DUE_DTYPE, SIDE_DTYPE, TAP_DTYPE, COUNTED_DTYPE, CLOSED_DTYPE, REVERSED_DTYPE)]
         sizes = [count * width for count, width in zip(counts, widths, strict=True)]
         if len(data) != _HEAD.size + sum(sizes):
             raise Malformed(f"a snapshot with these counts has {_HEAD.size + sum(sizes)} bytes, found {len(data)} (offset 88)")
@@ -132,11 +141,16 @@ class State:
         due, sides = np.frombuffer(parts[5], DUE_DTYPE), np.frombuffer(parts[6], SIDE_DTYPE)
         counted = np.frombuffer(parts[8], COUNTED_DTYPE)
         _check_lists(due, sides, counted)
+        closed, fallen = np.frombuffer(parts[9], CLOSED_DTYPE), np.frombuffer(parts[10], REVERSED_DTYPE)
+        if (np.diff(closed["second"]) <= 0).any() or in_byte_order(fallen).tobytes() != parts[10]:
+            raise Malformed(
+                "a snapshot's closed windows stand in order, and its fallen journeys in order of their bytes; take another"
+            )
         window = OpenWindow(from_index, taps, journeys, np.frombuffer(parts[3], SUM_DTYPE), tuple(_cut(parts[4], HASH_BYTES)))
         state = cls(
             second, next_index, recorded_us, root, _read_balances(parts[1]), _read_balances(parts[2]),
             _find_rules(_cut(parts[0], HASH_BYTES), tables), WaitingTaps().put(open_taps), window,
-            due, sides, CountedTaps.from_rows(counted),
+            due, sides, CountedTaps.from_rows(counted), closed, fallen,
         )  # fmt: skip
         if add_up([window.sums]).tobytes() != parts[3] or state.to_bytes() != data:
             raise Malformed("a snapshot is written in one way only: order, reserved zeros and counts; take another snapshot")

@@ -9,6 +9,7 @@ from settlement.core.books import Account, balances_after, post
 from settlement.core.columns import Level, ObligationKind, Records
 from settlement.core.deltas import window_delta_root
 from settlement.core.netting import net_debits_fen
+from settlement.core.reversals import remember
 from settlement.core.state import OpenWindow, State, chain_root, earned_leaves
 
 _MOST_SECONDS = 2**32 - 1
@@ -39,6 +40,7 @@ def close(state: State, second: int, seconds: int = 1) -> tuple[State, WindowEnt
         positions=positions,
         earned=earned,
         window=OpenWindow(state.next_index),
+        closed=remember(state.closed, second, delta_root),
     )
     return after, WindowEntry(
         second, seconds, window.from_index, state.next_index, window.taps, window.journeys, gross_fen(window.sums),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fare_chain.commands import AccessBasis, AccessFile
 from fare_chain.errors import FareChainError, Malformed, Unknown
 
 HouseUrl = Annotated[str, typer.Option("--house", envvar="FARE_CHAIN_HOUSE", help="Address of the clearing house")]
@@ -55,18 +56,23 @@ def report(
     ] = None,
     form: Annotated[str, typer.Option("--format", help="csv, json, xlsx or pdf")] = "csv",
     out: Annotated[Path | None, typer.Option(help="Folder to write it into, under its document number, with its manifest")] = None,
-    access_key: Annotated[
-        Path | None, typer.Option(help="The reader's private access key, NAME.key, with NAME.pub beside it")
-    ] = None,
+    access: AccessFile = None,
+    look: Annotated[int | None, typer.Option(help="Detail that is not one's own: the look on the ledger that opens it")] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Publish it as an edition; the scheme's to do")] = False,
     house_url: HouseUrl = "http://127.0.0.1:8700",
     as_json: AsJson = False,
 ) -> None:
     """Pull a report from the clearing house, or publish it; without --out it goes to standard output."""
+    import httpx2
+
+    from fare_chain.access_files import read_access
+    from fare_chain.log_reader import HttpLog
+
     house = house_url.rstrip("/")
-    asked = {"for": member, "from": begin, "to": end, "basis": basis, "per": per, "as_of": as_of, "format": form}
-    given = {key: value for key, value in asked.items() if value is not None}
-    headers = {} if access_key is None else {"Authorization": f"Bearer {_token(house, access_key)}"}
+    asked = {"for": member, "from": begin, "to": end, "basis": basis, "per": per, "as_of": as_of, "format": form, "look": look}
+    given = {key: str(value) for key, value in asked.items() if value is not None}
+    with httpx2.Client(timeout=_TIMEOUT_S) as client:
+        headers = HttpLog(house, read_access(access), client=client).who()
     told: dict[str, Any] = {}
     address = f"{house}/v1/reports/{name}"
     if publish:
@@ -87,9 +93,12 @@ def verify_report(
     members: Annotated[Path | None, typer.Option(help="Folder of .pub files, with the scheme's reports key")] = None,
     log: Annotated[str | None, typer.Option(help="A log, exported or a house's address: make the report again from it")] = None,
     vkey: Annotated[list[str] | None, typer.Option(help="The log's verifier key; without it, the one the log offers")] = None,
+    access: AccessFile = None,
+    basis: AccessBasis = "",
     as_json: AsJson = False,
 ) -> None:
     """Verify a report: signature, hash, rows and sums; with a log, that the ledger alone gives the same bytes."""
+    from fare_chain.access_files import read_access
     from fare_chain.log_reader import open_log, read_text
     from fare_chain.note import read_vkey
     from settlement.editions.checking import check_report
@@ -103,7 +112,7 @@ def verify_report(
         if members is not None:
             told = read_manifest(note, _signers(note, members))
         if log is not None:
-            source = open_log(log)
+            source = open_log(log, read_access(access, basis), whole=True)
             trusted = [read_vkey(text) for text in vkey or source.read("log.vkey").decode().splitlines()]
             told = reproduce(source, trusted, note)
         added = check_report(told, _read(file))
@@ -161,19 +170,6 @@ def _asked(
             yield {key.lower(): value for key, value in answer.headers.items()}, answer.iter_bytes()
     except httpx2.TransportError as error:
         raise Unknown(f"no house answers at {address}: {error}; start one, or name it with --house") from error
-
-
-def _token(house: str, access_key: Path) -> str:
-    """A token for this house, signed by the reader's key."""
-    import time
-
-    from fare_chain.access_tokens import issue_token
-    from fare_chain.key_files import read_public_key, read_signing_key
-
-    with _asked("GET", f"{house}/v1/checkpoint", {}, {}) as (_told, pieces):
-        origin = b"".join(pieces).decode().split("\n", 1)[0]
-    described = read_public_key(access_key.with_suffix(".pub"))
-    return issue_token(read_signing_key(access_key), described, audience=origin, now_s=int(time.time()))
 
 
 def _signers(note: str, members: Path) -> list[Any]:

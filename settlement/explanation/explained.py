@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fare_chain.hashing import sha256
+from settlement.core.columns import MoneyState
 from settlement.explanation.price import ExplainedPrice, ExplainedStation, explained_price, station_of
 from settlement.explanation.shares import (
     ExplainedCommission,
@@ -39,11 +40,24 @@ class ExplainedTables:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainedReversal:
+    """What brought a journey down: the EVIDENCE entry, and the window whose amounts are owed the other way."""
+
+    reason: str
+    evidence_entry: int
+    corrects_second: int
+    fare_fen: int
+    commission_fen: int
+    fee_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Everything needed to recompute one host's ride by hand; money in fen, moments in microseconds since 1970 UTC.
 
     `fare_fen` = nominal + surcharge - discount (less no discount that the issuer funds) is what is shared. `draw` and the fen of
-    shares are there for a cleared journey alone: a quote draws nothing.
+    shares are there for a cleared journey alone: a quote draws nothing. `state` is CLEARED or REVERSED, and blank for a quote;
+    `reversal` says what took the journey back, its amounts stay those that were booked.
     """
 
     from_station: ExplainedStation
@@ -69,6 +83,8 @@ class Explanation:
     commission: ExplainedCommission | None
     tables: ExplainedTables
     remarks: tuple[str, ...]
+    state: str = ""
+    reversal: ExplainedReversal | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The explanation under stable names."""
@@ -135,6 +151,7 @@ def explain(ride: HostedRide, pinned: PinnedCities | None, seed: bytes | None = 
         commission=explained_commission(ride, is_drawn=seed is not None),
         tables=_tables(ride),
         remarks=_remarks(ride),
+        state="" if seed is None else MoneyState.CLEARED.name,
     )
 
 

@@ -25,6 +25,9 @@ def in_words(told: Explanation | JoinedExplanation) -> list[str]:
 
 def _ride(told: Explanation) -> Iterator[str]:
     yield f"{_name(told.from_station)} -> {_name(told.to_station)}, in {told.host} at {told.at}: {yuan(told.rider_pays_fen)} yuan"
+    if told.reversal is not None:
+        back = told.reversal
+        yield f"  {told.state}: {back.reason} by entry {back.evidence_entry}; all that it made owed is owed back"
     if told.legs > 1 or told.markers:
         yield f"  {told.legs} legs under one fare, {told.markers} marker taps"
     yield from _price(told)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from fare_chain.access_tokens import issue_token
+from fare_chain.access_files import Access
 from fare_chain.errors import Malformed
 from fare_chain.hashing import sha256
 from fare_chain.key_files import read_public_key, read_signing_key
@@ -32,7 +31,6 @@ WAIT_S = 10
 """How long the house may hold a question open until there is something new."""
 PAUSE_S = 0.5
 EXCHANGE_S = 1.0
-_TOKEN_S = 120
 
 log = structlog.get_logger("mirror")
 
@@ -77,8 +75,8 @@ class FollowingMirror:
             raise Malformed(f"--riders is {settings.riders!r}, expected own or all")
         self.settings = settings
         self.policy = read_policy(read_text(settings.policy))
-        self.access_key = read_signing_key(settings.keys / f"{settings.city}-access.key")
-        self.access = read_public_key(settings.members / f"{settings.city}-access.pub")
+        described = read_public_key(settings.members / f"{settings.city}-access.pub")
+        self.access = Access(read_signing_key(settings.keys / f"{settings.city}-access.key"), described)
         clearing, witness = (read_signing_key(settings.keys / f"{settings.city}-{use}.key") for use in ("clearing", "witness"))
         keys = CityKeys.of(settings.city, self.policy, clearing, witness)
         self.pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="riders")
@@ -88,14 +86,15 @@ class FollowingMirror:
             Journal(settings.data / "cosigned"),
             keys,
             self.policy,
-            issuers=frozenset({int(self.access.owner)}) if settings.riders == "own" else None,
+            issuers=frozenset({int(described.owner)}) if settings.riders == "own" else None,
             pool=self.pool,
         )
         self.origin = self.policy.logs[0].name
-        self._token, self._token_until_s = "", 0
+        self.unsent: list[str] = []
+        """Cosignatures that the house has not answered for: sent again, because at rest no later one would cover them."""
 
     async def run(self) -> None:
-        """Follow and serve until told to stop."""
+        """Follow and serve until told to stop; a disk that fails ends it, so that whoever keeps it running learns of it."""
         config = uvicorn.Config(
             make_mirror_app(self.mirror, self.origin), host=self.settings.host, port=self.settings.port, log_config=None,
             access_log=False, http="httptools", timeout_graceful_shutdown=2,
@@ -103,16 +102,20 @@ class FollowingMirror:
         server = _Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.leave)
-        following = [
-            asyncio.create_task(work) for work in (self._follow(), self._exchange(), _watch_parent(self.settings.parent, server))
-        ]
+        work = (self._follow(), self._exchange(), self._object(), _watch_parent(self.settings.parent, server))
+        following = [asyncio.create_task(each) for each in work]
+        for task in following:
+            task.add_done_callback(lambda task: server.leave() if not task.cancelled() and task.exception() else None)
         try:
             await server.serve()
         finally:
             for task in following:
                 task.cancel()
-            await asyncio.wait(following)
+            ended = await asyncio.gather(*following, return_exceptions=True)
             self.pool.shutdown()
+        for failed in ended:
+            if isinstance(failed, Exception):
+                raise failed
 
     async def _follow(self) -> None:
         """Ask, take, send; whatever the network does, again after a moment. Only what does not follow ends it."""
@@ -127,40 +130,63 @@ class FollowingMirror:
         log.critical("this mirror cosigns no more", why=self.mirror.stopped)
 
     async def _once(self, client: httpx2.AsyncClient) -> None:
+        if self.unsent:
+            await self._send(client)
         # The first question is not held open: with nothing new, this mirror has caught up.
         asked = {"from": self.mirror.mirrored.size, "wait": WAIT_S if self.mirror.caught_up else 0}
-        answer = await client.get("/v1/follow", params=asked, headers={"Authorization": f"Bearer {self._bearer()}"})
+        answer = await client.get("/v1/follow", params=asked, headers=self.access.header(self.origin))
         answer.raise_for_status()
         # Beside the loop: monitors and witnesses are answered while a tick is verified.
         notes = await asyncio.to_thread(self.mirror.take, answer.content)
         if notes:
-            sent = await client.post("/v1/cosignatures", content=cosignatures(notes), headers={"Content-Type": FEED_TYPE})
-            sent.raise_for_status()
+            self.unsent = notes
+            await self._send(client)
         elif self.mirror.waiting is not None:
             await asyncio.sleep(PAUSE_S)
+
+    async def _send(self, client: httpx2.AsyncClient) -> None:
+        """Post what is unsent; what the house refuses it will refuse again, and it is not sent twice."""
+        sent = await client.post("/v1/cosignatures", content=cosignatures(self.unsent), headers={"Content-Type": FEED_TYPE})
+        if sent.is_success or sent.is_client_error:
+            self.unsent = []
+        sent.raise_for_status()
+
+    async def _object(self) -> None:
+        """Post every objection again and again until it stands on the ledger: then the mirror forgets it."""
+        async with httpx2.AsyncClient(base_url=self.settings.house, timeout=WAIT_S, trust_env=False) as client:
+            while True:
+                for text in self.mirror.shelf.objections():
+                    try:
+                        answer = await client.post("/v1/evidence", content=text, headers={"Content-Type": "text/plain"})
+                        if answer.is_client_error:
+                            log.error("the house does not take an objection", why=answer.text)
+                    except httpx2.TransportError:
+                        break
+                await asyncio.sleep(EXCHANGE_S)
 
     async def _exchange(self) -> None:
         """Ask the other mirrors every second what they were shown; one that does not answer is asked again."""
         own = self.mirror.keys.clearing_as.name
         places = [witness.url for witness in self.policy.quorum_witnesses() if witness.url and witness.name != own]
-        path = f"/{sha256(self.origin.encode()).hex()}/checkpoint"
+        log = f"/{sha256(self.origin.encode()).hex()}"
         async with httpx2.AsyncClient(timeout=EXCHANGE_S * 5, trust_env=False) as client:
             while self.mirror.stopped is None:
                 for place in places:
-                    try:
-                        answer = await client.get(place.rstrip("/") + path)
-                    except (httpx2.TransportError, httpx2.InvalidURL):
-                        continue
-                    if answer.status_code == httpx2.codes.OK:
-                        self.mirror.compare(answer.text)
+                    await compare_with(self.mirror, client, place.rstrip("/") + log)
                 await asyncio.sleep(EXCHANGE_S)
 
-    def _bearer(self) -> str:
-        now_s = int(time.time())
-        if now_s >= self._token_until_s:
-            self._token = issue_token(self.access_key, self.access, audience=self.origin, now_s=now_s, lifetime_s=_TOKEN_S)
-            self._token_until_s = now_s + _TOKEN_S // 2
-        return self._token
+
+async def compare_with(mirror: CityMirror, client: httpx2.AsyncClient, place: str) -> None:
+    """Hold to our own what another mirror shows at its address of this log: its head, and the entry at its end."""
+    try:
+        head, end = [await client.get(f"{place}/{name}") for name in ("checkpoint", "end")]
+    except (httpx2.TransportError, httpx2.InvalidURL):
+        return
+    if head.status_code == httpx2.codes.OK:
+        mirror.compare(head.text)
+    if end.status_code == httpx2.codes.OK:
+        # Beside the loop: where it differs, the whole shelf is read for the proof.
+        await asyncio.to_thread(mirror.compare_end, end.text)
 
 
 async def _watch_parent(parent: int | None, server: _Server) -> None:

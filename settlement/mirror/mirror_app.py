@@ -26,6 +26,7 @@ def make_mirror_app(mirror: CityMirror, origin: str) -> Starlette:
             Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
             Route(f"/{sha256(origin.encode()).hex()}/checkpoint", get_witness),
             Route(f"/clearing/{sha256(origin.encode()).hex()}/checkpoint", get_clearing),
+            Route(f"/clearing/{sha256(origin.encode()).hex()}/end", get_end),
         ]
     )
     app.state.mirror = mirror
@@ -84,6 +85,14 @@ async def get_clearing(request: Request) -> Response:
     if not note:
         return PlainTextResponse("nothing cosigned yet\n", status_code=404, headers=_BRIEFLY)
     return Response(note, media_type=_NOTE, headers=_BRIEFLY)
+
+
+async def get_end(request: Request) -> Response:
+    """The last entry under that checkpoint, as a `.tlog-proof` with the entry in `extra`: a fork at any two sizes shows by it."""
+    end = _mirror(request).end
+    if not end:
+        return PlainTextResponse("nothing cosigned yet\n", status_code=404, headers=_BRIEFLY)
+    return Response(end, media_type=_NOTE, headers=_BRIEFLY)
 
 
 def _mirror(request: Request) -> CityMirror:

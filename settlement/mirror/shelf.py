@@ -3,17 +3,22 @@
 ticks-<size>.feed    records one behind the other: length u32, first 8 B of SHA-256, a feed (`mirror_feed`); <size> entries before
 state-<size>         walk and clearing at that size: length u32 of the walk, walk, clearing; named last, so it is whole
 tables/<sha256>      tables that a state needs to go on
-evidence/<sha256>    what convicts somebody              stopped    why this mirror cosigns no more
+let-go               "<codes_from> <erased taps>": codes below that entry, and of so many erased taps, are on no shelf file any more
+evidence/<sha256>    what convicts somebody, and what did not follow
+objections/<entry>-<tap>  evidence of unsigned rides, until it stands on the ledger
+stopped              why this mirror cosigns no more
 """
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from fare_chain.errors import Unknown
 from fare_chain.hashing import sha256
+from fare_chain.ledger import read_entry
+from fare_chain.mirror_feed import FeedTick, read_feed, without_codes, write_feed
 
 _HEAD = struct.Struct("<I8s")
 _LENGTH = struct.Struct("<I")
@@ -26,7 +31,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         """Open the folder, making it where need be."""
         self.folder = folder
-        for name in ("evidence", "tables"):
+        for name in ("evidence", "objections", "tables"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._file = self._open_last()
 
@@ -49,6 +54,22 @@ class Shelf:
         """The names of all evidence kept."""
         return sorted(path.name for path in (self.folder / "evidence").iterdir() if path.suffix != ".partial")
 
+    def object(self, index: int, tap: int, data: bytes) -> None:
+        """Remember an objection to a tap until the ledger has it. Dead before: the feed is fetched, and the tap found, again."""
+        self._write(f"objections/{_place(index, tap)}", data)
+
+    def is_answered(self, index: int, tap: int) -> None:
+        """Forget an objection that stands on the ledger. Dead before: the feed that shows it is fetched again."""
+        path = self.folder / "objections" / _place(index, tap)
+        if path.exists():
+            path.unlink()
+            _sync_names(path.parent)
+
+    def objections(self) -> list[bytes]:
+        """The objections that are not on the ledger yet, by entry and tap."""
+        names = sorted(path for path in (self.folder / "objections").iterdir() if path.suffix != ".partial")
+        return [path.read_bytes() for path in names]
+
     def keep(self, path: str, data: bytes) -> None:
         """Keep a table by its address, `table/<hex>`."""
         name = f"tables/{path.rpartition('/')[2]}"
@@ -64,7 +85,7 @@ class Shelf:
 
     def append(self, feed: bytes) -> None:
         """Bring what was given to the disk. Dead before this returns: it is fetched again. Dead after: it is here for good."""
-        self._file.write(_HEAD.pack(len(feed), sha256(feed)[:8]) + feed)
+        self._file.write(_record(feed))
         self._file.flush()
         os.fdatasync(self._file.fileno())
 
@@ -79,6 +100,31 @@ class Shelf:
         _sync_names(self.folder)
         for path in self._states()[:-KEPT_STATES]:
             path.unlink()
+
+    def let_go(self, codes_from: int, erased: Mapping[int, Collection[int]], erased_taps: int) -> None:
+        """Take out of every file of ticks but the open one the codes that the ledger lets go; asked again, it is done once.
+
+        Dead before a file has its name: the old one counts. Dead before `let-go` has: all is looked through again.
+        """
+        done_from, done_taps = self._let_go()
+        if (codes_from, erased_taps) == (done_from, done_taps):
+            return
+        paths = sorted(self.folder.glob("ticks-*.feed"))
+        begins = [int(path.stem.removeprefix("ticks-")) for path in paths]
+        for path, begin, end in zip(paths, begins, begins[1:], strict=False):
+            if (end > done_from and begin < codes_from) or any(begin <= index < end for index in erased):
+                held = path.read_bytes()
+                left = b"".join(_record(_without_codes(feed, codes_from, erased)) for feed, _end in _records(held))
+                if left != held:
+                    self._write(path.name, left)
+        self._write("let-go", f"{codes_from} {erased_taps}\n".encode())
+
+    def _let_go(self) -> tuple[int, int]:
+        path = self.folder / "let-go"
+        if not path.exists():
+            return 0, 0
+        codes_from, taps = path.read_text(encoding="utf-8").split()
+        return int(codes_from), int(taps)
 
     def read_state(self) -> tuple[int, bytes, bytes] | None:
         """(size, walk, clearing) of the newest state, or None before the first."""
@@ -133,6 +179,10 @@ class Shelf:
         _sync_names(target.parent)
 
 
+def _place(index: int, tap: int) -> str:
+    return f"{index:020d}-{tap:04d}"
+
+
 def _sync_names(folder: Path) -> None:
     """Bring a folder's names to the disk."""
     opened = os.open(folder, os.O_RDONLY)
@@ -140,6 +190,18 @@ def _sync_names(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def _record(feed: bytes) -> bytes:
+    return _HEAD.pack(len(feed), sha256(feed)[:8]) + feed
+
+
+def _without_codes(feed: bytes, codes_from: int, erased: Mapping[int, Collection[int]]) -> bytes:
+    """What was given, without the codes that are let go."""
+    return write_feed(
+        FeedTick(tick.note, without_codes(tick.entries, read_entry(tick.entries[0].data).index, codes_from, erased))
+        for tick in read_feed(feed)
+    )
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, int]]:

@@ -65,6 +65,8 @@ async def write_tick(connection: AsyncConnection, cleared: Cleared, positions: S
             journey_block=cleared.journeys.tobytes(),
             share_block=cleared.shares.tobytes(),
             join_block=cleared.joins.tobytes(),
+            adjustment_block=cleared.upheld.adjustments.tobytes(),
+            adjusted_share_block=cleared.upheld.shares.tobytes(),
         )
     )
     rows = [
@@ -159,6 +161,12 @@ async def stored_windows(connection: AsyncConnection, from_second: int) -> dict[
     """Payloads of the windows closed from that second on."""
     rows = await connection.execute(sa.select(win.c.second, win.c.payload).where(win.c.second >= from_second))
     return {row.second: row.payload for row in rows}
+
+
+async def closed_until(connection: AsyncConnection) -> int:
+    """The second before which every window is closed, on the ledger or not yet; 0 before the first."""
+    query = sa.select(win.c.second + win.c.seconds).order_by(win.c.second.desc()).limit(1)
+    return int((await connection.execute(query)).scalar_one_or_none() or 0)
 
 
 async def last_window_on_ledger(connection: AsyncConnection) -> int:

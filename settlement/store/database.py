@@ -8,6 +8,7 @@ from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -122,8 +123,13 @@ evidence = Table(
     metadata,
     Column("hash", LargeBinary, primary_key=True),
     Column("kind", SmallInteger, nullable=False),
+    Column("accused", Integer, nullable=False, comment="a member, 0 the house"),
+    Column("entry_index", BigInteger, nullable=False, comment="the entry that it is about"),
+    Column("tap", Integer, nullable=False),
+    Column("settles", Boolean, nullable=False, comment="carries the journey that it reverses"),
     Column("data", LargeBinary, nullable=False),
-    comment="Evidence files that entries of the ledger name.",
+    UniqueConstraint("kind", "accused", "entry_index", "tap", "settles", name="one_file_a_claim"),
+    comment="Evidence files that entries of the ledger name, each claim once.",
 )
 
 fork = Table(
@@ -181,6 +187,8 @@ cleared_tick = Table(
     Column("journey_block", LargeBinary, nullable=False, comment="journey records, one behind the other"),
     Column("share_block", LargeBinary, nullable=False, comment="share records, one behind the other"),
     Column("join_block", LargeBinary, nullable=False, comment="join records, one behind the other"),
+    Column("adjustment_block", LargeBinary, nullable=False, comment="journeys that fell: adjustment records"),
+    Column("adjusted_share_block", LargeBinary, nullable=False, comment="what is owed back of them: share records"),
 )
 
 exception = Table(

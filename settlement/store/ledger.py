@@ -14,7 +14,10 @@ from fare_chain.hashing import EMPTY_ROOT, HASH_BYTES, ZERO_HASH
 from fare_chain.ledger import FRAME_BYTES, Head
 from fare_chain.merkle import Frontier, perfect_nodes
 from fare_chain.tiles import TILE_WIDTH, ReadTile, node_reader, tiles_of
-from settlement.store.database import body, checkpoint, codes, entry, fork, head, rule_table, tile
+from settlement.store.database import body, checkpoint, codes, entry, evidence, fork, head, rule_table, tile
+
+HANGING_S = 10
+"""How long a house may stand still in the middle of a write that others wait for; then PostgreSQL ends its session."""
 
 
 class TermLost(Conflict):
@@ -67,6 +70,14 @@ async def take_term(connection: AsyncConnection) -> int:
     return int((await connection.execute(sa.update(head).values(term=head.c.term + 1).returning(head.c.term))).scalar_one())
 
 
+async def hold_term(connection: AsyncConnection, term: int) -> None:
+    """Hold the term until the caller's transaction ends, so that nobody takes it meanwhile; TermLost where somebody has."""
+    await _never_hang(connection)
+    held = (await connection.execute(sa.select(head.c.term).with_for_update(read=True))).scalar_one()
+    if held != term:
+        raise TermLost(f"the ledger is in term {held}, no longer in term {term}: another house goes on with it")
+
+
 async def append_tick(
     connection: AsyncConnection,
     *,
@@ -79,6 +90,7 @@ async def append_tick(
 
     Dead before the commit: nothing of this is there, the spools send again. Dead after: everything is, with the note's bytes.
     """
+    await _never_hang(connection)
     moved = await connection.execute(
         sa.update(head)
         .where(head.c.size == before.head.size, head.c.term == before.term)
@@ -113,6 +125,11 @@ async def append_tick(
         [(level, number, hashes) for (level, number), hashes in tiles.items()],
     )
     await connection.execute(sa.insert(checkpoint).values(size=after.head.size, note=after.note))
+
+
+async def _never_hang(connection: AsyncConnection) -> None:
+    """Let a house that hangs in this transaction lose it: the head's row is what a standby has to get hold of."""
+    await connection.execute(sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{HANGING_S}s'"))
 
 
 async def _driver(connection: AsyncConnection) -> Any:
@@ -236,16 +253,34 @@ async def read_bundle(connection: AsyncConnection, number: int, width: int) -> l
 
 
 async def read_beside(connection: AsyncConnection, kind: str, digest: bytes) -> bytes:
-    """What travels beside the log, by hash: a body, its codes, a table; Unknown where it is not held."""
+    """What travels beside the log, by hash: a body, its codes, a table, a piece of evidence; Unknown where it is not held."""
     queries = {
         "body": sa.select(body.c.taps).where(body.c.body_hash == digest),
         "codes": sa.select(codes.c.codes).where(codes.c.body_hash == digest),
         "table": sa.select(rule_table.c.data).where(rule_table.c.hash == digest),
+        "evidence": sa.select(evidence.c.data).where(evidence.c.hash == digest),
     }
     found = (await connection.execute(queries[kind].limit(1))).scalar_one_or_none()
     if found is None:
         raise Unknown(f"no {kind} {digest.hex()} is held here")
     return bytes(found)
+
+
+async def batches_of(connection: AsyncConnection, digest: bytes) -> list[tuple[int, int]]:
+    """(index, city) of the batches whose body has that hash, in order; Unknown where there is none."""
+    query = sa.select(entry.c.entry_index, entry.c.city).join(body, body.c.entry_index == entry.c.entry_index)
+    rows = await connection.execute(query.where(body.c.body_hash == digest).order_by(entry.c.entry_index))
+    found = [(int(row.entry_index), int(row.city)) for row in rows]
+    if not found:
+        raise Unknown(f"no body {digest.hex()} is held here")
+    return found
+
+
+async def find_entry(connection: AsyncConnection, index: int) -> bytes | None:
+    """The entry of that index as it is hashed, or None."""
+    query = sa.select(entry.c.data).where(entry.c.entry_index == index)
+    found = (await connection.execute(query)).scalar_one_or_none()
+    return None if found is None else bytes(found)
 
 
 async def keep_table(connection: AsyncConnection, digest: bytes, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Who may sequence this ledger: the key that the cities' last term names, or before any term the one that is registered."""
+"""Who may sequence this ledger: the key that the cities' last term names, or before any term the one that was registered first."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +22,12 @@ async def admit(connection: AsyncConnection, head: StoredHead, public: bytes, te
     if term is not None and all(known.number < term.term.number for known in told):
         _check(term, head, public, await ring_on_ledger(connection))
         return term
+    first = [key.public for key in await ring_on_ledger(connection) if key.use is KeyUse.LOG][:1]
+    if not told and first not in ([], [public]):
+        raise Conflict(
+            "another log key than this house's was registered first, and no term names this one: start it with --standby; "
+            "to take over, let the cities sign a term for it (`fare-chain term propose`) and start it with --term"
+        )
     if told and told[-1].log_public != public:
         raise Conflict(
             f"the ledger's term {told[-1].number} names another sequencer than this house's key: it may read and not append; "

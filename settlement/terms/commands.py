@@ -8,7 +8,7 @@ import typer
 
 from fare_chain.checkpoint import read_text
 from fare_chain.errors import Malformed, Unknown
-from fare_chain.governance import Term, TermEntry, read_term
+from fare_chain.governance import Term, TermEntry, read_term, read_term_entry
 from fare_chain.hashing import sha256
 from fare_chain.key_files import read_public_key
 from fare_chain.note import read_note
@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     term = typer.Typer(no_args_is_help=True, help="Let the cities give the right to sequence to another key.")
     term.command("propose")(propose)
     term.command("join")(join)
+    term.command("compare")(compare)
     app.add_typer(term, name="term")
 
 
@@ -54,6 +55,29 @@ def join(
             raise Malformed(f"{file} has {len(data)} bytes, a city's signature of a term has {_SIGNATURE_FILE_BYTES}")
         held[int.from_bytes(data[:2], "little")] = data[2:]
     sys.stdout.buffer.write(TermEntry(read_term(_read(proposed)), tuple(sorted(held.items()))).to_bytes())
+
+
+def compare(
+    one: Annotated[Path, typer.Argument(help="A term as `term join` writes it, or a TERM entry's payload")],
+    other: Annotated[Path, typer.Argument(help="Another, from somebody else")],
+    policy: Annotated[Path, typer.Option(help="Whose signatures count (tlog-policy)")],
+    evidence: Annotated[Path, typer.Option(help="Folder to keep evidence in")],
+) -> None:
+    """Hold two signed terms against each other; exit 1 and keep evidence against each city that signed two of one number."""
+    from fare_chain.contradictions import double_terms
+    from fare_chain.evidence import read_evidence
+    from fare_chain.evidence_checks import check_evidence
+    from fare_chain.evidence_folder import keep_evidence
+    from fare_chain.log_reader import read_text
+    from fare_chain.policy import read_policy
+
+    trusted = read_policy(read_text(policy))
+    found = double_terms(read_term_entry(_read(one)), read_term_entry(_read(other)), trusted)
+    for text in found:
+        print(f"{check_evidence(read_evidence(text), trusted).words}; evidence: {keep_evidence(evidence, text)}")
+    if found:
+        raise typer.Exit(1)
+    print("no city signed two terms of one number here")
 
 
 def _read(file: Path) -> bytes:

@@ -1,16 +1,25 @@
-"""One ASGI app for everything the house answers, and the only place that knows status codes."""
+"""One ASGI app for everything the house answers; the door asks who comes before any route does."""
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from fare_chain.errors import Conflict, FareChainError, Malformed, Overloaded, Unknown, Untrusted
+from fare_chain.errors import FareChainError, Malformed, Overloaded
 from settlement.store.database import FAILURES
-from settlement.web import clearing_api, explanation_api, log_api, mirror_api, reports_api
-from settlement.web.answers import Problem
+from settlement.web import (
+    clearing_api,
+    erasure_api,
+    evidence_api,
+    explanation_api,
+    log_api,
+    looks_api,
+    mirror_api,
+    proofs_api,
+    reports_api,
+)
+from settlement.web.access import Door
+from settlement.web.answers import refusal
 from settlement.web.parts import Running
-
-STATUS = {Malformed: 400, Untrusted: 403, Unknown: 404, Conflict: 409, Overloaded: 503}
 
 
 def make_app(running: Running) -> FastAPI:
@@ -21,10 +30,13 @@ def make_app(running: Running) -> FastAPI:
     app.add_exception_handler(RequestValidationError, misread)
     for failure in FAILURES:
         app.add_exception_handler(failure, put_off)
-    app.router.routes.extend([*log_api.ROUTES, *mirror_api.ROUTES])
+    more = [*mirror_api.ROUTES, *erasure_api.ROUTES, *looks_api.ROUTES, *evidence_api.ROUTES]
+    app.router.routes.extend([*log_api.ROUTES, *more])
     app.include_router(clearing_api.router)
     app.include_router(explanation_api.router)
     app.include_router(reports_api.router)
+    app.include_router(proofs_api.router)
+    app.add_middleware(Door)
     return app
 
 
@@ -41,8 +53,5 @@ async def misread(request: Request, error: Exception) -> Response:
 
 
 async def refuse(_request: Request, error: Exception) -> Response:
-    """A refusal as problem+json (RFC 9457): its name, its sentence, its status."""
-    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
-    problem = {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": str(error)}
-    headers = {"Retry-After": "1"} if status == 503 else {}
-    return Problem(problem, status_code=status, headers=headers)
+    """A refusal of ours."""
+    return refusal(error)

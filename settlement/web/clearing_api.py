@@ -9,6 +9,7 @@ from starlette.responses import Response
 from fare_chain.errors import Unknown
 from fare_chain.events import read_window_entry
 from settlement.store import books
+from settlement.terms.standby import Standby
 from settlement.web.answers import Json
 from settlement.web.parts import Parts, parts_of
 
@@ -52,6 +53,7 @@ async def status(request: Request) -> Response:
             "anchored_size": 0 if finality is None else finality.anchored[0],
             "refused_by": {} if finality is None else finality.refused_by,
             "staged_batches": len(parts.sequencer.staging.batches),
+            "standby": isinstance(parts.sequencer, Standby),
         }
     )
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from fare_chain.errors import Malformed, Unknown
+from fare_chain.governance import Scope
 from fare_chain.tap import category_named
 from settlement.cleared_journeys import Names, explain_journey
 from settlement.explanation.explained import Explanation, JoinedExplanation, explain_all
@@ -17,9 +18,12 @@ from settlement.hosted_rides import AskedRide, hosted_rides
 from settlement.moments import read_moment_us
 from settlement.pinned_cities import PinnedCities
 from settlement.quotes import quote
+from settlement.web.access import PRIVATE, caller_of
 from settlement.web.answers import Json
+from settlement.web.looks import hold_to_look
 from settlement.web.parameters import parameters_of
 from settlement.web.parts import Parts, parts_of
+from settlement.web.permits import Role
 
 router = APIRouter()
 ID_BYTES = 16
@@ -55,13 +59,13 @@ async def get_quote_picture(
 @router.get("/v1/journeys/{journey_id}/explanation")
 async def get_explanation(request: Request, journey_id: str) -> Response:
     """Explain a journey that is cleared, with the draw that it had; `from` and `to` bound the search, by recorded moment."""
-    return Json((await _cleared(request, journey_id)).to_json())
+    return Json((await _cleared(request, journey_id)).to_json(), headers=PRIVATE)
 
 
 @router.get("/v1/journeys/{journey_id}/explanation.txt")
 async def get_explanation_in_words(request: Request, journey_id: str) -> Response:
     """The same for people."""
-    return PlainTextResponse("\n".join(in_words(await _cleared(request, journey_id))) + "\n")
+    return PlainTextResponse("\n".join(in_words(await _cleared(request, journey_id))) + "\n", headers=PRIVATE)
 
 
 @router.get("/v1/journeys/{journey_id}/explanation.svg")
@@ -69,7 +73,9 @@ async def get_explanation_picture(request: Request, journey_id: str) -> Response
     """The same as a picture."""
     told = await _cleared(request, journey_id)
     pinned = _pinned(parts_of(request))
-    return await asyncio.to_thread(lambda: _svg(picture(told, pinned.catalogue)))
+    answer = await asyncio.to_thread(lambda: _svg(picture(told, pinned.catalogue)))
+    answer.headers.update(PRIVATE)
+    return answer
 
 
 def _asked(request: Request, step: int, minutes: int) -> tuple[PinnedCities, AskedRide]:
@@ -102,13 +108,16 @@ async def _cleared(request: Request, journey_id: str) -> Explanation | JoinedExp
         name = b""
     if len(name) != ID_BYTES or name.hex() != journey_id:
         raise Malformed(f"{journey_id[:80]!r} is not a journey's id: give its {ID_BYTES} bytes as lower case hex")
-    given = parameters_of(request, ("from", "to"))
+    given = parameters_of(request, ("from", "to", "basis"))
     from_us, to_us = (read_moment_us(given[end]) if end in given else None for end in ("from", "to"))
-    parts = parts_of(request)
+    parts, caller = parts_of(request), caller_of(request)
+    # Whether there is such a journey is detail too: the look is on the ledger before anything is searched.
+    await hold_to_look(request, Scope.JOURNEY, f"journey/{journey_id}")
     if to_us is None:
         to_us = time.time_ns() // 1000 if parts.clearing.state is None else parts.clearing.state.recorded_us + 1
     async with parts.explaining, parts.engine.connect() as connection:
-        return await explain_journey(connection, name, from_us, to_us, Names(parts.cities, parts.members))
+        seen_by = caller.owner if caller.role is Role.CITY else None
+        return await explain_journey(connection, name, from_us, to_us, Names(parts.cities, parts.members), seen_by)
 
 
 def _pinned(parts: Parts) -> PinnedCities:

@@ -8,14 +8,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from fare_chain.batch import withhold_codes
-from fare_chain.errors import Malformed, Unknown, Untrusted
+from fare_chain.errors import Malformed, Unknown
 from fare_chain.events import EntryKind
-from fare_chain.identifiers import FIRST_READER
 from fare_chain.ledger import read_entry
 from fare_chain.mirror_feed import FEED_TYPE, FeedEntry, FeedTick, read_feed, write_feed
 from settlement.finality import Finality
 from settlement.store import finality as store
-from settlement.web.access import reader_of
+from settlement.web.access import PRIVATE, caller_of
 from settlement.web.answers import Json
 from settlement.web.parts import Parts, parts_of
 
@@ -27,9 +26,7 @@ _MOST_NOTES_BYTES = 4 << 20
 
 async def get_follow(request: Request) -> Response:
     """The ticks after the checkpoint of size `from`; waits up to `wait` seconds for the next one. For members alone."""
-    city = reader_of(request).owner
-    if not 0 < city < FIRST_READER:
-        raise Untrusted("the ledger's bodies go to the member cities alone: follow with a city's access key")
+    city = caller_of(request).owner
     size, wait_s = _number(request, "from"), min(_number(request, "wait"), LONGEST_WAIT_S)
     parts = parts_of(request)
     ends_at = time.monotonic() + wait_s
@@ -45,7 +42,7 @@ async def get_follow(request: Request) -> Response:
         except TimeoutError:
             break
     data = await asyncio.to_thread(lambda: write_feed(_for_city(tick, city) for tick in ticks))
-    return Response(data, media_type=FEED_TYPE, headers={"Cache-Control": "no-store"})
+    return Response(data, media_type=FEED_TYPE, headers=PRIVATE)
 
 
 async def _ticks_after(parts: Parts, size: int) -> list[FeedTick]:

@@ -1,6 +1,7 @@
 """The house's running parts as a request finds them: they change when the house restarts its insides."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,6 +14,7 @@ from settlement.finality import Finality
 from settlement.intake import Intake
 from settlement.pinned_cities import PinnedCities
 from settlement.sequencer import Sequencer
+from settlement.web.permits import Role
 
 MOST_REPORTS = 2
 """How many reports are made at once."""
@@ -22,8 +24,9 @@ MOST_REPORTS = 2
 class Parts:
     """Everything that a route may use; `members` are the names of the members by number, `cities` their folders, if at hand.
 
-    Who explains holds `explaining`: one at a time, so that clearing has the machine; who renders a report one of `reporting`.
-    `reports_key` signs manifests, where the house has one: the log's key signs checkpoints alone.
+    `roles` are the readers' (auditors, regulators) by number. Who explains holds `explaining`: one at a time, so that clearing
+    has the machine; who renders a report one of `reporting`. `reports_key` signs manifests, where the house has one: the log's
+    key signs checkpoints alone.
     """
 
     engine: AsyncEngine
@@ -34,6 +37,7 @@ class Parts:
     members: dict[int, str]
     cities: PinnedCities | None = None
     finality: Finality | None = None
+    roles: Mapping[int, Role] = field(default_factory=dict)
     explaining: asyncio.Lock = field(default_factory=asyncio.Lock)
     reporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_REPORTS))
     reports_key: SigningKey | None = None

@@ -12,18 +12,18 @@ from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from fare_chain.errors import Unknown, Untrusted
-from fare_chain.identifiers import SCHEME
 from settlement.editions.asking import PARAMETERS, read_wanted
 from settlement.editions.from_store import render_stored, resolve_stored
 from settlement.reports.catalogue import REPORTS, Readers, Report, find_report
-from settlement.reports.facts import Asked
 from settlement.reports.manifest import Manifest, read_manifest_text
 from settlement.reports.rendering import MEDIA_TYPES, file_name
 from settlement.store import editions
-from settlement.web.access import reader_of
+from settlement.web.access import caller_of
 from settlement.web.answers import Json
+from settlement.web.looks import hold_to_export
 from settlement.web.parameters import parameters_of
 from settlement.web.parts import Parts, parts_of
+from settlement.web.permits import Role, hold_report
 
 router = APIRouter()
 MANIFEST_HEADER = "Report-Manifest"
@@ -60,7 +60,7 @@ async def get_manifest(request: Request, name: str) -> Response:
 @router.post("/v1/reports/{name}/editions")
 async def post_edition(request: Request, name: str) -> Response:
     """Publish a report, which is the scheme's to do: the same bytes are the same edition, others the next one."""
-    if reader_of(request).owner != int(SCHEME):
+    if caller_of(request).role is not Role.SCHEME:
         raise Untrusted("only the scheme publishes: sign the token with its access key")
     file, manifest, parts = await _rendered(request, name, may_read=True)
 
@@ -81,7 +81,7 @@ async def list_editions(request: Request, document: str) -> Response:
     async with parts_of(request).engine.connect() as connection:
         published = await editions.editions_of(connection, document)
     for one in published[:1]:
-        _check_published(request, one)
+        await _check_published(request, one)
     return Json({"document": document, "editions": [_edition(one) for one in published]})
 
 
@@ -91,7 +91,7 @@ async def get_edition(request: Request, document: str, number: int) -> Response:
     parts = parts_of(request)
     async with parts.engine.connect() as connection:
         published = await editions.find_edition(connection, document, number)
-    manifest = _check_published(request, published)
+    manifest = await _check_published(request, published)
     headers = _headers(manifest, published.manifest)
     return StreamingResponse(_stored(parts, published), media_type=MEDIA_TYPES[manifest.form], headers=headers)
 
@@ -99,12 +99,12 @@ async def get_edition(request: Request, document: str, number: int) -> Response:
 async def _rendered(request: Request, name: str, *, may_read: bool = False) -> tuple[BinaryIO, Manifest, Parts]:
     """The report that a request asks for, in a temporary file without a name."""
     parts = parts_of(request)
-    wanted = read_wanted(name, parameters_of(request, PARAMETERS))
+    wanted = read_wanted(name, _parameters(request))
     async with parts.reporting:
         state = parts.clearing.state
         resolved = await resolve_stored(parts.engine, state, wanted)
         if not may_read:
-            _check_reader(request, resolved.asked)
+            await _check_party(request, resolved.asked.report, resolved.asked.party)
         file: BinaryIO = await asyncio.to_thread(tempfile.TemporaryFile)
         try:
             manifest = await render_stored(parts.engine, state, resolved, file)
@@ -114,24 +114,23 @@ async def _rendered(request: Request, name: str, *, may_read: bool = False) -> t
     return file, manifest, parts
 
 
-def _check_reader(request: Request, asked: Asked) -> None:
-    """Untrusted unless whoever asks may see it: aggregates are public, rides and taps their host's and issuer's own."""
-    _check_party(request, asked.report, asked.party)
+def _parameters(request: Request) -> dict[str, str]:
+    given = parameters_of(request, (*PARAMETERS, "look"))
+    given.pop("look", None)
+    return given
 
 
-def _check_party(request: Request, report: Report, party: int | None) -> None:
-    if report.readers is Readers.PUBLIC:
-        return
-    reader = reader_of(request).owner
-    if reader not in (party, int(SCHEME)):
-        raise Untrusted(f"{report.name} is for the member that it is about: sign the token with its access key")
+async def _check_party(request: Request, report: Report, party: int | None) -> None:
+    """Untrusted unless whoever asks may see it: sums are for all who have a key, detail for the member itself, or by a look."""
+    if hold_report(caller_of(request), report.name, party, is_of_sums=report.readers is Readers.PUBLIC):
+        await hold_to_export(request, request.query_params.get("look", ""))
 
 
-def _check_published(request: Request, published: editions.Edition) -> Manifest:
+async def _check_published(request: Request, published: editions.Edition) -> Manifest:
     """The same for what is published; the manifest that says whom it is about."""
     manifest = read_manifest_text(published.manifest.rpartition("\n\n")[0] + "\n")
     numbers = {name: number for number, name in parts_of(request).members.items()}
-    _check_party(request, find_report(manifest.report), numbers.get(manifest.party.partition("/")[0]))
+    await _check_party(request, find_report(manifest.report), numbers.get(manifest.party.partition("/")[0]))
     return manifest
 
 

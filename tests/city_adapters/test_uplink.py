@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from city_adapters.batch_receipt import check_receipt
+from city_adapters.kept_receipts import read_receipts, receipt_files
 from city_adapters.spool import open_spool
 from city_adapters.uplink import MOST_IN_FLIGHT, Fault, Uplink, _retry_after_s
 from fare_chain.errors import Malformed, Untrusted
@@ -96,6 +97,15 @@ def test_batches_arrive_in_order_and_the_spool_lets_go(spool, house):
     assert [spooled.seq for spooled in spool.sent] == list(range(20))
     assert uplink.acknowledged_taps == 20
     assert uplink.setback is None
+
+
+def test_every_receipt_that_holds_is_kept_beside_the_spool(spool, house):
+    house.plan = ["", "forged", "lost"]
+    fill(spool, 9)
+    with serving(house) as address:
+        send_all(spool, address)
+    kept = [read_proof_file(text).extra[56:] for path in receipt_files(spool.folder) for text in read_receipts(path)]
+    assert sorted(kept) == sorted(batch.signed_header for batch in house.batches)
 
 
 def test_no_more_than_eight_are_on_their_way(spool, house):

@@ -171,3 +171,19 @@ def test_the_command_tells_and_exits(exported_log, tmp_path):
     assert (loud.returncode, "NOT VERIFIED" in loud.stderr) == (1, True)
     lost = tmp_path / "nowhere"
     assert run_verify(str(lost)).returncode == 1
+
+
+def test_a_folder_without_taps_is_verified_as_the_public_log_and_says_so(exported_log, tmp_path):
+    folder = tmp_path / "log"
+    shutil.copytree(exported_log, folder)
+    shutil.rmtree(folder / "codes")
+    bodies = sorted((folder / "body").iterdir())
+    bodies[0].unlink()
+    assert json.loads(run_verify(str(folder), "--json").stdout)["where"].startswith("body/"), "some taps are not the public log"
+    assert json.loads(run_verify(str(folder), "--no-bodies", "--json").stdout)["bodies"] is False
+    shutil.rmtree(folder / "body")
+    told = json.loads(run_verify(str(folder), "--json").stdout)
+    assert (told["verified"], told["bodies"], told["rederived"]) == (True, False, {})
+    assert "taps are not public" in run_verify(str(folder)).stdout
+    asked = run_verify(str(folder), "--bodies", "--json")
+    assert (asked.returncode, json.loads(asked.stdout)["where"].startswith("body/")) == (1, True)

@@ -10,12 +10,14 @@ from fare_chain import inner_proofs, note
 from fare_chain.batch import MOST_TAPS, CityTail, read_header, seal
 from fare_chain.checkpoint import Checkpoint, read_checkpoint
 from fare_chain.commands import add_to
-from fare_chain.errors import FareChainError, Malformed, Unknown
+from fare_chain.errors import FareChainError, Malformed, Unknown, Untrusted
 from fare_chain.events import EntryKind
+from fare_chain.hashing import node_hash
 from fare_chain.keys import KeyUse
 from fare_chain.ledger import Head, append, read_entry
 from fare_chain.log_reader import FolderLog
 from fare_chain.ml_dsa import MlDsaKey
+from fare_chain.proof_words import in_words
 from fare_chain.tap import TAP_BYTES, Tap, TapKind
 from fare_chain.tiles import read_bundle, tile_path, write_bundle
 from simulators.small_house import LOG_VERIFIER, ORIGIN, small_key
@@ -54,7 +56,7 @@ def test_every_window_is_proved(exported_log):
         second = int.from_bytes(entry.payload[:8], "little")
         proved = inner_proofs.verify(inner_proofs.prove_window(FolderLog(exported_log), second), by_log)
         assert proved.window.to_bytes() == entry.payload
-        assert f"window {second}" in "\n".join(inner_proofs.in_words(proved))
+        assert f"window {second}" in "\n".join(in_words(proved))
     with pytest.raises(Unknown, match="covers second 5"):
         inner_proofs.prove_window(FolderLog(exported_log), 5)
 
@@ -141,3 +143,11 @@ def test_the_commands_prove_and_verify(exported_log, tmp_path):
     assert (held.exit_code, "ENTRY at station" in held.output) == (0, True)
     file.write_text(file.read_text().replace("index ", "index 1"))
     assert run.invoke(app(), ["verify-proof", str(file), "--vkey", LOG_VERIFIER.to_vkey()]).exit_code == 1
+
+
+def test_an_entry_that_stands_where_it_does_not_say_is_refused():
+    """Nobody would sign such a log; a proof of it is refused all the same."""
+    _head, entries, leaves = append(Head(), 10**15, [(EntryKind.KEY, bytes(120))] * 2)
+    file = inner_proofs.ProofFile(0, (leaves[0],), Checkpoint(ORIGIN, 2, node_hash(leaves[1], leaves[0])).to_text(), entries[1])
+    with pytest.raises(Untrusted, match="says index 1, but it is proved at 0"):
+        inner_proofs.verify(file.to_text(), lambda _note: Checkpoint(ORIGIN, 2, node_hash(leaves[1], leaves[0])))

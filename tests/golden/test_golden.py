@@ -6,6 +6,8 @@ A line `tick <day> <time>` records a tick at that moment; the taps below it came
 
     medium  kind  city/station[/gate]  <day> <time>  [of issuer]  [as student|senior]  [step n]
 
+A tap after the word `object` is one that an entry of the tick objects to: its rider did not sign it.
+
 Day 1 is the small scheme's first day, a Friday; day 2 that of the new tariff and agreement; day 90 is 1 January 2025
 (`simulators/small_cities.py`). A line `clock <hours>` says how far the times of the case are ahead of UTC: dogwood's are 8.
 """
@@ -21,11 +23,12 @@ import pytest
 from city_adapters.tables import Funder
 from fare_chain.tap import Category, TapKind
 from settlement.core.clearing import Tick, clear
-from settlement.core.columns import ClearingReason, Level, ObligationKind
+from settlement.core.columns import FIRST_BENEFICIARY, ClearingReason, ObligationKind
 from settlement.core.laws import laws, window_laws
 from settlement.core.state import State
 from settlement.core.windows import close
 from simulators.small_cities import DAY_US, OPENING_US, SECOND_US, small_scheme, small_tap, tap_records
+from tests.properties.days import objection
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/taps.txt"))
 REWRITE = os.environ.get("FARE_CHAIN_REWRITE_GOLDEN") == "1"
@@ -61,14 +64,16 @@ class Clock:
 
 
 def read_case(text):
-    """The ticks of a case, (recorded_us, taps), and its clock."""
+    """The ticks of a case, (recorded_us, taps, taps objected to), and its clock."""
     ticks, clock = [], Clock()
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         if words[:1] == ["clock"]:
             clock = Clock(int(words[1]))
         elif words[:1] == ["tick"]:
-            ticks.append((clock.moment(*words[1:]), []))
+            ticks.append((clock.moment(*words[1:]), [], []))
+        elif words[:1] == ["object"]:
+            ticks[-1][2].append(read_tap(words[1:], clock))
         elif words:
             ticks[-1][1].append(read_tap(words, clock))
     return ticks, clock
@@ -89,14 +94,15 @@ def read_tap(words, clock):
 def cleared_text(ticks, clock):
     """Fold the ticks, laws held, and write everything that came of them."""
     state, results, windows = State.genesis(ticks[0][0] // SECOND_US), [], []
-    for number, (recorded_us, taps) in enumerate(ticks):
+    for number, (recorded_us, taps, objected) in enumerate(ticks):
         while state.second < recorded_us // SECOND_US:
             seconds = 1 if state.window.delta_roots else recorded_us // SECOND_US - state.second
             state, windows = close_one(state, seconds, windows)
         tables = () if number else small_scheme()
         seed = sha256(b"tick %d" % number).digest()
         before = state
-        state, cleared = clear(state, Tick(recorded_us, number, number + 1, seed, tap_records(taps), tables))
+        objections = tuple(objection(number, tap, windows, results) for tap in objected)
+        state, cleared = clear(state, Tick(recorded_us, number, number + 1, seed, tap_records(taps), tables, objections))
         assert laws(before, cleared, state) == []
         results.append(cleared)
     state, windows = close_one(state, 1, windows)
@@ -106,6 +112,7 @@ def cleared_text(ticks, clock):
         "shares": share_rows(results, clock),
         "joins": join_rows(results, clock),
         "obligations": obligation_rows(results),
+        "falls": fall_rows(results, clock),
         "exceptions": exception_rows(results, clock),
         "waiting": [tap_row(tap, clock) for tap in state.open_taps],
         "windows": [window_row(window, clock) for window in windows],
@@ -113,6 +120,8 @@ def cleared_text(ticks, clock):
         "earned": [(beneficiary_name(beneficiary), fen) for beneficiary, fen in state.earned],
         "state root": [(state.state_root.hex(),)],
     }
+    if not sections["falls"]:
+        del sections["falls"]
     return "\n".join(f"{name}\n{table(HEADS[name], rows)}" for name, rows in sections.items())
 
 
@@ -125,6 +134,7 @@ HEADS = {
     "shares": ("tick", "medium", "entered", "beneficiary", "amount_fen"),
     "joins": ("tick", "medium", "first", "left", "second", "entered"),
     "obligations": ("tick", "level", "kind", "debtor", "creditor", "n", "amount_fen"),
+    "falls": ("tick", "host", "issuer", "cleared", "fare", "commission", "fee", "back"),
     "exceptions": ("tick", "medium", "kind", "place", "issuer", "tapped", "reason"),
     "waiting": ("medium", "kind", "place", "issuer", "tapped"),
     "windows": ("second", "seconds", "taps", "journeys", "gross_fen", "net_fen"),
@@ -212,13 +222,30 @@ def join_rows(results, clock):
 def obligation_rows(results):
     return [
         (
-            tick, row["level"], ObligationKind(row["kind"]).name, NAMES[int(row["debtor"])],
-            NAMES[int(row["creditor"])] if row["level"] == Level.MEMBERS else beneficiary_name(row["creditor"]),
-            row["n"], row["amount_fen"],
+            tick, row["level"], ObligationKind(row["kind"]).name, party_name(row["debtor"]), party_name(row["creditor"]), row["n"],
+            row["amount_fen"],
         )
         for tick, cleared in enumerate(results, 1)
         for row in cleared.sums
     ]  # fmt: skip
+
+
+def party_name(number):
+    return beneficiary_name(number) if number >= FIRST_BENEFICIARY else NAMES[int(number)]
+
+
+def fall_rows(results, clock):
+    rows = []
+    for number, cleared in enumerate(results, 1):
+        adjustments, shares = cleared.upheld
+        for place, row in enumerate(adjustments):
+            own = shares[shares["journey"] == place]
+            back = ", ".join(f"{beneficiary_name(each['beneficiary'])} {each['amount_fen']}" for each in own)
+            money = (int(row[name]) for name in ("fare_fen", "commission_fen", "fee_fen"))
+            rows.append(
+                (number, NAMES[int(row["host"])], NAMES[int(row["issuer"])], clock.when(row["second"] * SECOND_US), *money, back)
+            )
+    return rows
 
 
 def exception_rows(results, clock):

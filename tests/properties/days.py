@@ -7,8 +7,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fare_chain.tap import TapKind
+from fare_chain.window_proofs import read_journey
 from settlement.core.clearing import Tick, clear
+from settlement.core.inner_paths import ClearedWindow, journey_inside
+from settlement.core.journeys import journey_ids
 from settlement.core.laws import laws, window_laws
+from settlement.core.objections import Objection
 from settlement.core.state import State
 from settlement.core.windows import close
 from simulators.small_cities import (
@@ -54,16 +58,31 @@ class Run:
         run.tick(at_us, [], tables)
         return run
 
-    def tick(self, at_us, taps, tables=()):
-        """Clear one more tick; every second before it is closed first."""
-        while at_us // SECOND_US > self.state.second:
-            self.close(1 if self.state.window.delta_roots else at_us // SECOND_US - self.state.second)
+    def peek(self, *brought):
+        """What a tick with these objections would come to now."""
+        at_us, index = self.state.second * SECOND_US, self.state.next_index
+        return clear(self.state, Tick(at_us, index, index + 2, bytes(32), tap_records([]), (), brought))[1]
+
+    def tick(self, at_us, taps, tables=(), objections=(), brought=()):
+        """Clear one more tick; every second before it is closed first. Objections are taps, each brings its cleared journey."""
+        self.close_before(at_us)
         index = self.state.next_index
-        after, cleared = clear(self.state, Tick(at_us, index, index + 2, seed(len(self.cleared)), tap_records(taps), tables))
+        brought = brought or tuple(self.objection(index, tap) for tap in objections)
+        tick = Tick(at_us, index, index + 2, seed(len(self.cleared)), tap_records(taps), tables, brought)
+        after, cleared = clear(self.state, tick)
         assert laws(self.state, cleared, after) == []
         self.state = after
         self.cleared.append(cleared)
         return cleared
+
+    def close_before(self, at_us):
+        """Close every second that is over."""
+        while at_us // SECOND_US > self.state.second:
+            self.close(1 if self.state.window.delta_roots else at_us // SECOND_US - self.state.second)
+
+    def objection(self, index, tap):
+        """The objection to a tap, with the journey that the tap begins or ends once that journey's window is closed."""
+        return objection(index, tap, self.windows, self.cleared)
 
     def close(self, seconds=1):
         after, window = close(self.state, self.state.second, seconds)
@@ -75,6 +94,21 @@ class Run:
     def rows(self, what):
         """All rows of a kind that the ticks came to."""
         return np.concatenate([getattr(cleared, what) for cleared in self.cleared])
+
+
+def objection(index, tap, windows, cleared):
+    """Entry `index` objects to a tap; it brings the journey that the tap begins or ends, if it stands in one of these windows."""
+    record, name = tap.to_bytes(), journey_ids(tap_records([tap]))[0].tobytes()
+    last = (tap.medium, tap.host, tap.station, tap.gate, tap.tapped_at_us)
+    for at, window in enumerate(windows):
+        ticks = tuple(each for each in cleared if window.from_index <= each.from_index < window.to_index)
+        for journey in (row for tick in ticks for row in tick.journeys):
+            names = ("medium", "host", "to_station", "to_gate", "exited_at_us")
+            ends = tap.kind in OUT and tuple(journey[each].item() for each in names) == last
+            if journey["journey_id"].tobytes() == name or ends:
+                whole = ClearedWindow(0, window, windows[at - 1].state_root, ticks)
+                return Objection(index, record, window.second, read_journey(journey_inside(whole, journey["journey_id"].tobytes())))
+    return Objection(index, record)
 
 
 def seed(number):

@@ -239,7 +239,7 @@ def reached(run):
 
 
 EVERY_RULE = [
-    *(f"reason {reason.name}" for reason in ClearingReason if reason),
+    *(f"reason {reason.name}" for reason in ClearingReason if reason not in (ClearingReason.NONE, ClearingReason.OBJECTED)),
     *(f"funder {funder.name}" for funder in Funder),
     "two legs", "three legs", "free at the same station", "surcharge", "highest fare", "lowest fare", "own gates", "path proved",
     "markers that no split reads", "period", "holiday", "visitor with a discount", "visitor without", "an old tariff at home",

@@ -10,6 +10,12 @@ from settlement.core.columns import JOURNEY_DTYPE, SHARE_DTYPE
 from settlement.sequencer import Control
 from settlement.store.ledger import keep_table
 from simulators.small_cities import FOREVER_US, OPENING_US, small_city
+from tests.conftest import AskedBy
+
+
+def party(journey):
+    """Whoever may see a journey: its issuer."""
+    return AskedBy(int(journey["issuer"]))
 
 
 async def stored(house):
@@ -51,7 +57,7 @@ def test_every_fen_of_every_journey_is_recomputed_from_its_explanation_alone(tol
         journeys = await stored(house)
         for journey, paid, seed, _recorded_us in journeys:
             name = journey["journey_id"].tobytes().hex()
-            explained = (await client.get(f"/v1/journeys/{name}/explanation")).json()
+            explained = (await client.get(f"/v1/journeys/{name}/explanation", auth=party(journey))).json()
             assert explained["draw"]["seed"] == seed.hex()
             shares, commission_fen, fee_fen = drawn_by_hand(explained)
             assert shares == paid == {share["beneficiary"]: share["fen"] for share in explained["shares"]}
@@ -69,13 +75,13 @@ def test_an_explanation_names_the_tables_on_the_ledger_and_says_what_it_cannot_t
     async def story(house, client):
         journey, *_ = (await stored(house))[0]
         name = journey["journey_id"].tobytes().hex()
-        explained = (await client.get(f"/v1/journeys/{name}/explanation")).json()
+        explained = (await client.get(f"/v1/journeys/{name}/explanation", auth=party(journey))).json()
         for table in (explained["tables"]["city_table"], explained["tables"]["agreement"]):
             assert (await client.get(f"/table/{table}")).status_code == 200
-        words = (await client.get(f"/v1/journeys/{name}/explanation.txt")).text
+        words = (await client.get(f"/v1/journeys/{name}/explanation.txt", auth=party(journey))).text
         assert f"of journey {name}" in words
         assert "folder is not at hand" in words
-        picture = await client.get(f"/v1/journeys/{name}/explanation.svg")
+        picture = await client.get(f"/v1/journeys/{name}/explanation.svg", auth=party(journey))
         return picture.status_code, picture.json()["title"]
 
     assert told(story) == (404, "Unknown")
@@ -87,13 +93,13 @@ def test_a_journey_keeps_its_explanation_under_the_table_of_its_time(told):
     async def story(house, client):
         journey = next(journey for journey, *_ in await stored(house) if int(journey["host"]) == 1)
         path = f"/v1/journeys/{journey['journey_id'].tobytes().hex()}/explanation"
-        before = (await client.get(path)).json()
+        before = (await client.get(path, auth=party(journey))).json()
         data = pack_city(dearer)
         async with house.engine.begin() as connection:
             await keep_table(connection, sha256(data), data)
         house.sequencer.stage_control(Control(EntryKind.TARIFF, TariffEntry(1, len(data), sha256(data)).to_bytes(), data))
         await house.seal_windows()
-        assert (await client.get(path)).json() == before
+        assert (await client.get(path, auth=party(journey))).json() == before
         return before["tables"]["city_table"] == sha256(data).hex()
 
     assert told(story) is False
@@ -110,7 +116,7 @@ def test_a_search_is_bounded_by_recorded_time(told):
             "after": {"from": second + 1, "to": second + 60},
             "too long": {"from": second - 8 * 86_400, "to": second + 1},
         }
-        return {name: (await client.get(path, params=span)).status_code for name, span in spans.items()}
+        return {name: (await client.get(path, params=span, auth=party(journey))).status_code for name, span in spans.items()}
 
     assert told(story) == {"around": 200, "before": 404, "after": 404, "too long": 400}
 
@@ -147,7 +153,7 @@ def test_stored_money_that_was_changed_is_not_explained(told):
             await connection.exec_driver_sql("ALTER TABLE cleared_tick DISABLE TRIGGER USER")
             changed = "UPDATE cleared_tick SET share_block = overlay(share_block placing '\\x00' from 9 for 1)"
             await connection.exec_driver_sql(f"{changed} WHERE length(share_block) > 0")
-        answer = await client.get(f"/v1/journeys/{name}/explanation")
+        answer = await client.get(f"/v1/journeys/{name}/explanation", auth=party(journey))
         return answer.status_code, "does not give what is stored" in answer.json()["detail"]
 
     assert told(story) == (409, True)

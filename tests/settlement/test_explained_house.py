@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from zlib import crc32
 
 import httpx2
 import pytest
 
 from city_adapters.catalogue import load_catalogue
+from fare_chain.access_files import read_access
 from fare_chain.batch import CityTail, seal
+from fare_chain.commands import DEFAULT_ORIGIN
 from fare_chain.identifiers import MemberNumber, Micros
 from fare_chain.key_entries import write_member_key
 from fare_chain.keys import KeyUse, PublicKey, SigningKey
@@ -21,7 +24,8 @@ from settlement.core.one_ride import two_taps
 
 YEAR_US = 365 * 86_400_000_000
 PROGRAM = [sys.executable, "-c", "from fare_chain.command_line import main; main()"]
-HANGZHOU = 2
+HANGZHOU, SUZHOU, AUDITOR = 2, 7, 60_001
+KEYS = {}
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +41,16 @@ def house(tmp_path_factory, catalogue):
     begins = (now_us // 1_000_000 - 3600) * 1_000_000
     keys, tails = {}, {}
     cities = [("shanghai-batch", catalogue.city("SHA").number), ("suzhou-batch", catalogue.city("SZV").number)]
-    for name, owner in (("house-log", 0), *cities):
+    uses = [("house-log", 0, KeyUse.LOG), *((name, owner, KeyUse.BATCH) for name, owner in cities)]
+    readers = [(f"{number}-access", number, KeyUse.ACCESS) for number in (HANGZHOU, SUZHOU, AUDITOR)]
+    (folder / "members").mkdir()
+    (folder / "members" / "access.toml").write_text(f'[readers]\n{AUDITOR} = "auditor"\n')
+    for name, owner, use in (*uses, *readers):
         key = SigningKey.generate()
-        use = KeyUse.BATCH if owner else KeyUse.LOG
         described = PublicKey(MemberNumber(owner), use, key.public, Micros(begins), Micros(begins + YEAR_US))
         write_member_key(folder / "keys", folder / "members", name, key, described)
-        keys[owner], tails[owner] = (key, described.key_id), CityTail()
+        if use is KeyUse.BATCH:
+            keys[owner], tails[owner] = (key, described.key_id), CityTail()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     words = ["house", "--data", folder / "data", "--members", folder / "members", "--keys", folder / "keys", "--port", port]
@@ -58,6 +66,7 @@ def house(tmp_path_factory, catalogue):
             tails[host] = tails[host].after(batch.header)
             assert httpx2.post(f"{url}/v1/batches", content=batch.to_bytes(), timeout=60).status_code == 200
 
+        KEYS.update({owner: folder / "keys" / f"{owner}-access.key" for owner in (HANGZHOU, SUZHOU, AUDITOR)})
         yield url, take
     finally:
         process.send_signal(signal.SIGTERM)
@@ -79,6 +88,10 @@ def get(address):
         return 0
 
 
+def run(*words):
+    return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False)
+
+
 def wait_for(is_so, why):
     deadline = time.monotonic() + 90
     while not is_so():
@@ -92,15 +105,18 @@ def taps_of(catalogue, medium, begin_us, *steps):
     for number, (kind, name, minute) in enumerate(steps):
         city, station = catalogue.station(name)
         at_us = begin_us + minute * 60_000_000
-        tap = Tap(at_us, medium, bytes([number]) * 32, number, 1, station.number, city.number, HANGZHOU, kind)
+        tap = Tap(
+            at_us, medium, bytes([number]) * 32, crc32(medium + bytes([number])), 1, station.number, city.number, HANGZHOU, kind
+        )
         taps.append(tap)
         if kind in (TapKind.ENTRY, TapKind.TRANSFER_ENTRY):
             ids.append(two_taps(tap, tap).journey_id[0].tobytes().hex())
     return taps, ids
 
 
-def explained(url, journey_id):
-    answer = httpx2.get(f"{url}/v1/journeys/{journey_id}/explanation", timeout=60)
+def explained(url, journey_id, owner=HANGZHOU):
+    who = read_access(KEYS[owner]).header(DEFAULT_ORIGIN)
+    answer = httpx2.get(f"{url}/v1/journeys/{journey_id}/explanation", headers=who, timeout=60)
     return answer.json() if answer.status_code == 200 else None
 
 
@@ -130,17 +146,27 @@ def test_a_ride_over_the_border_is_explained_with_both_its_legs(house, catalogue
         assert sum(share["fen"] for share in leg["shares"]) == leg["fare_fen"]
         assert leg["commission"]["fen"] in (leg["commission"]["floor_fen"], leg["commission"]["floor_fen"] + 1)
         assert leg["price"]["parts"], "the folder gives the table on the ledger"
-    told_words = subprocess.run(
-        [*PROGRAM, "explain", near, "--house", url, "--svg", str(tmp_path / "map.svg")], capture_output=True, text=True, check=True
-    ).stdout
+    issuer = ("--access", str(KEYS[HANGZHOU]))
+    told_words = run("explain", near, "--house", url, "--svg", str(tmp_path / "map.svg"), *issuer).stdout
     assert "5.00 yuan = 3.00 (shanghai) + 2.00 (suzhou)" in told_words
     assert ET.parse(tmp_path / "map.svg").getroot().tag.endswith("svg")
-    as_json = subprocess.run(
-        [*PROGRAM, "explain", near, "--house", url, "--json"], capture_output=True, text=True, check=True
-    ).stdout
-    assert json.loads(as_json) == told
-    refused = subprocess.run([*PROGRAM, "explain", "0" * 32, "--house", url], capture_output=True, text=True, check=False)
+    assert json.loads(run("explain", near, "--house", url, "--json", *issuer).stdout) == told
+    refused = run("explain", "0" * 32, "--house", url, *issuer)
     assert (refused.returncode, refused.stderr.startswith("Unknown: no journey")) == (1, True)
+    assert explained(url, far, SUZHOU)["kind"] != "joined ride", "a host is told of its own leg alone"
+    assert explained(url, near, SUZHOU) is None
+    for options, why in (
+        ((), "Untrusted: this is not for everybody"),
+        (("--access", str(KEYS[SUZHOU])), "Untrusted: journey"),
+        (("--access", str(KEYS[AUDITOR])), "Malformed: no basis is named"),
+        (("--access", str(KEYS[AUDITOR]), "--basis", "supervision"), "Untrusted: supervision is no basis of the auditor's"),
+    ):
+        refused = run("explain", near, "--house", url, *options)
+        assert (refused.returncode, refused.stderr.startswith(why)) == (1, True), refused.stderr
+    looked = run("explain", near, "--house", url, "--json", "--access", str(KEYS[AUDITOR]), "--basis", "audit")
+    assert json.loads(looked.stdout) == told
+    verified = json.loads(run("verify", url, "--json").stdout)
+    assert verified.get("looks") == 1, verified
 
 
 def test_a_ride_past_a_marker_is_explained_by_the_path_that_it_proves(house, catalogue):

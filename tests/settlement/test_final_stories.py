@@ -114,7 +114,7 @@ def test_the_house_serves_the_final_checkpoint_and_beside_it_the_provisional_one
     async def story(house, client):
         finality, note = await finality_of(house), house.sequencer.head.note
         parts = Parts(house.engine, house.intake, house.sequencer, house.clearing, "", {}, finality=finality)
-        client._transport.app = make_app(Running(parts))
+        client._transport.app, client.auth = make_app(Running(parts)), None
         assert (await client.get("/checkpoint")).status_code == 404
         assert (await client.get("/v1/checkpoint")).text == note
         await finality.take([cosigned(note, 1, 2)])
@@ -123,7 +123,7 @@ def test_the_house_serves_the_final_checkpoint_and_beside_it_the_provisional_one
         assert (status["final_size"], status["provisional"]) == (finality.size, False)
         assert status["cosigned_to"] == {"alder": finality.size, "birch": finality.size}
         assert (await client.get("/policy")).text == POLICY.to_text()
-        assert (await client.get("/v1/follow?from=0")).status_code == 403, "bodies are for members with a token"
+        assert (await client.get("/v1/follow?from=0")).status_code == 401, "bodies are for members with a token"
 
     told(story)
 

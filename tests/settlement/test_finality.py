@@ -6,6 +6,7 @@ import time
 import httpx2
 import pytest
 
+from fare_chain import inner_proofs
 from fare_chain.access_tokens import issue_token
 from fare_chain.audit import audit
 from fare_chain.events import EntryKind, KeyEntry
@@ -20,8 +21,8 @@ from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
 from settlement.web.app import make_app
 from settlement.web.parts import Parts, Running
-from simulators.small_house import LOG_VERIFIER, ORIGIN, SmallHouse, small_key, small_ring
-from tests.conftest import AppLog, _ride_about
+from simulators.small_house import LOG_VERIFIER, ORIGIN, SmallHouse, small_access, small_key
+from tests.conftest import AppLog, _ride_about, looks_taken
 from tests.settlement.mirror.mirror_world import OPENED, POLICY, SLUGS, make_mirror
 
 LATER = PublicKey(9, KeyUse.BATCH, small_key(9, KeyUse.BATCH).public, 0, 2**60)
@@ -33,13 +34,6 @@ def token(city=1, audience=ORIGIN, use=KeyUse.ACCESS):
     key = small_key(city, use)
     described = PublicKey(city, KeyUse.ACCESS, key.public, 0, 2**60)
     return {"Authorization": f"Bearer {issue_token(key, described, audience=audience, now_s=int(time.time()))}"}
-
-
-def ring_with_access():
-    ring = small_ring()
-    for city in SLUGS:
-        ring = ring.including(PublicKey(city, KeyUse.ACCESS, small_key(city, KeyUse.ACCESS).public, 0, 2**60))
-    return ring
 
 
 class Scene:
@@ -76,10 +70,16 @@ def played(database_url, tmp_path):
 
     async def main(story):
         engine = make_engine(database_url)
+        try:
+            return await on(engine, story)
+        finally:
+            # A story that fails must not leave connections behind: they would be found, and blamed on, whatever test runs then.
+            await engine.dispose()
+
+    async def on(engine, story):
         await migrate(engine)
         house = SmallHouse(engine)
         await house.start()
-        house.intake.ring = ring_with_access()
         await _ride_about(house)
         finality = Finality(engine, POLICY, ORIGIN)
         await finality.restore()
@@ -89,9 +89,7 @@ def played(database_url, tmp_path):
         async with httpx2.AsyncClient(transport=transport, base_url="http://house") as client:
             scene = Scene(house, finality, client, tmp_path)
             scene.app = app
-            result = await story(scene)
-        await engine.dispose()
-        return result
+            return await story(scene)
 
     yield lambda story: asyncio.run(main(story))
     while OPENED:
@@ -178,8 +176,13 @@ def test_a_death_while_cosignatures_are_kept_loses_none(played, monkeypatch, kep
 def test_what_is_published_is_what_an_auditor_asks_for(played):
     async def story(scene):
         await scene.mirror(1, 2)
-        source = AppLog(scene.app, asyncio.get_running_loop())
-        return await asyncio.to_thread(lambda: audit(source, [], policy=POLICY, followers=[Rederiving()]))
+        source = AppLog(scene.app, asyncio.get_running_loop(), small_access(0, "audit"))
+        work = asyncio.to_thread(audit, source, [], policy=POLICY, followers=[Rederiving()])
+        result = await looks_taken(scene.house, work)
+        await scene.mirror(1, 2)
+        size, _names = await scene.final()
+        assert size == scene.house.sequencer.head.head.size > result.size, "the look itself becomes final"
+        return result
 
     assert played(story).cosigned == ["alder", "birch"]
 
@@ -220,7 +223,7 @@ def test_bodies_go_to_cities_alone_and_codes_to_who_pays(played):
     async def story(scene):
         for headers in ({}, {"Authorization": "Bearer x"}, token(1, audience="other"), token(1, use=KeyUse.BATCH)):
             answer = await scene.client.get("/v1/follow", params={"from": 0}, headers=headers)
-            assert answer.status_code == 403, answer.text
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), answer.text
         ticks = read_feed((await scene.client.get("/v1/follow", params={"from": 0}, headers=token(2))).content)
         kept = [tick for tick in ticks for entry in tick.entries if entry.codes]
         assert kept
@@ -236,3 +239,22 @@ def test_bodies_go_to_cities_alone_and_codes_to_who_pays(played):
 
 def test_the_log_key_alone_never_counts_as_a_quorum():
     assert not POLICY.is_quorum([NoteVerifier(ORIGIN, small_key(0, KeyUse.LOG).public).name])
+
+
+def test_a_proof_is_made_under_the_newest_final_checkpoint_and_of_nothing_beyond_it(played):
+    async def story(scene):
+        asked = {"second": (await scene.client.get("/v1/windows")).json()["windows"][0]["second"]}
+        assert (await scene.client.get("/v1/proofs/window", params=asked)).status_code == 404
+        await scene.mirror(1, 3)
+        text = (await scene.client.get("/v1/proofs/window", params=asked)).text
+        proved = inner_proofs.verify(text, lambda note: POLICY.open_final(note).checkpoint)
+        assert (proved.window.second, proved.checkpoint.size) == (asked["second"], scene.house.sequencer.head.head.size)
+        later = scene.house.clearing.state.second
+        for _ in range(3):
+            await scene.house.tick(1_000_000)
+        answer = await scene.client.get("/v1/proofs/window", params={"second": later})
+        assert (answer.status_code, "ask again" in answer.json()["detail"]) == (404, True)
+        await scene.mirror(1, 3)
+        assert (await scene.client.get("/v1/proofs/window", params={"second": later})).status_code == 200
+
+    played(story)

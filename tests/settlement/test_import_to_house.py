@@ -21,7 +21,8 @@ HEADER = "tapped_at,city,station_id,gate,kind,medium,issuer,category\n"
 @pytest.fixture
 def house(tmp_path):
     """A house whose members know the log's key and one city's, and its address; it is stopped at the end."""
-    for name, owner, use in (("house-log", 0, KeyUse.LOG), ("shanghai-batch", 1, KeyUse.BATCH)):
+    uses = (("house-log", 0, KeyUse.LOG), ("house-access", 0, KeyUse.ACCESS), ("shanghai-batch", 1, KeyUse.BATCH))
+    for name, owner, use in uses:
         key = SigningKey.generate()
         described = PublicKey(MemberNumber(owner), use, key.public, Micros(0), Micros(UNTIL_US))
         write_member_key(tmp_path / "keys", tmp_path / "members", name, key, described)
@@ -51,6 +52,11 @@ def answers(url):
         return False
 
 
+def verified(house, *words):
+    answer = subprocess.run([*PROGRAM, "verify", house, *words, "--json"], capture_output=True, text=True, check=False)
+    return json.loads(answer.stdout)
+
+
 def rides(day, count):
     """So many rides of three yuan each, a minute apart."""
     lines = []
@@ -78,9 +84,14 @@ def test_an_import_reaches_a_house_and_the_next_goes_on_from_its_spool(house, tm
             assert time.monotonic() < deadline, status
             time.sleep(0.1)
         assert status["taps"] == 2 * taken
-    verified = subprocess.run([*PROGRAM, "verify", house, "--json"], capture_output=True, text=True, check=False)
-    told = json.loads(verified.stdout)
-    assert (told["verified"], told["batches"], told["taps"]) == (True, 80, 80), "batches without codes verify"
+    scheme = ("--access", str(tmp_path / "keys" / "house-access.key"))
+    told = verified(house, *scheme, "--basis", "audit")
+    assert (told["verified"], told["batches"], told["taps"], told["bodies"]) == (True, 80, 80, True), "batches without codes verify"
+    assert told["looks"] == 0, "its own look comes after what it verifies"
+    public = verified(house)
+    assert (public["verified"], public["taps"], public["bodies"], public["rederived"]) == (True, 80, False, {})
+    assert public["looks"] == 1
+    assert "no basis is named" in verified(house, *scheme)["why"]
     assert len(list((tmp_path / "keys" / "import-spools" / "shanghai").glob("*.sent"))) == 80
     forked = send("2026-03-03", "--out", tmp_path / "elsewhere")
     assert forked.returncode == 1

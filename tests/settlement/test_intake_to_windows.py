@@ -145,7 +145,7 @@ def spoil_record(sealed):
     header = dataclasses.replace(
         sealed.header,
         body_hash=batch.sha256(spoiled),
-        taps_root=batch.root(batch.leaf_hashes(spoiled, tap.TAP_BYTES)),
+        taps_root=batch.root_of_run(spoiled, tap.TAP_BYTES),
     )
     signature = small_key(1, KeyUse.BATCH).sign(header.to_bytes())
     return batch.SealedBatch(header, signature, spoiled).to_bytes()

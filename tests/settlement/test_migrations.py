@@ -41,7 +41,7 @@ def test_migrating_twice_changes_nothing(database_url):
         async with engine.connect() as connection:
             return (await connection.execute(sa.text("SELECT version_num FROM alembic_version"))).scalars().all()
 
-    assert run(database_url, again) == ["0005"]
+    assert run(database_url, again) == ["0006"]
 
 
 def test_a_ledger_of_rule_revision_1_is_refused_by_name(database_url):
@@ -58,6 +58,25 @@ def test_a_ledger_of_rule_revision_1_is_refused_by_name(database_url):
             old = sa.text("INSERT INTO rule_table (hash, data) VALUES ('\\x00'::bytea, '\\x4643434954590001'::bytea)")
             await connection.execute(old)
         with pytest.raises(Conflict, match="rule revision 1"):
+            await migrate(engine)
+
+    run(database_url, begin_with_the_old_schema)
+
+
+def test_a_ledger_of_rule_revision_3_is_refused_by_name(database_url):
+    async def begin_with_the_old_schema(engine):
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+
+        def to_0003(connection):
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0003")
+
+        async with engine.begin() as connection:
+            await connection.run_sync(to_0003)
+            names = "second, seconds, from_index, to_index, taps, journeys, gross_fen, net_fen, state_root, payload"
+            await connection.execute(sa.text(f"INSERT INTO win ({names}) VALUES (1, 1, 0, 1, 0, 0, 0, 0, '', '')"))
+        with pytest.raises(Conflict, match="rule revision 3"):
             await migrate(engine)
 
     run(database_url, begin_with_the_old_schema)

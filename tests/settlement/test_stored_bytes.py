@@ -41,7 +41,7 @@ def told(url, app_of, app_log, ride_about, story):
         await ride_about(house)
         log = app_log(app_of(house), asyncio.get_running_loop())
         try:
-            return await story(house, lambda: audit(log, [LOG_VERIFIER], followers=[Rederiving()]))
+            return await story(house, lambda: asyncio.to_thread(audit, log, [LOG_VERIFIER], followers=[Rederiving()]))
         finally:
             await engine.dispose()
 
@@ -62,10 +62,10 @@ def told(url, app_of, app_log, ride_about, story):
 )
 def test_a_changed_byte_in_a_row_is_found_and_named(database_url, app_of, app_log, ride_about, name, at, named):
     async def story(house, verify):
-        assert (await asyncio.to_thread(verify)).taps == 66
+        assert (await verify()).taps == 66
         await flip(house, name, at)
         with pytest.raises(AuditFailure, match=named):
-            await asyncio.to_thread(verify)
+            await verify()
 
     told(database_url, app_of, app_log, ride_about, story)
 

@@ -14,6 +14,7 @@ from settlement.store import ledger as store
 from settlement.web.app import make_app
 from settlement.web.parts import Running
 from simulators.small_house import LOG_VERIFIER, SmallAdapter, SmallHouse, SmallRider
+from tests.conftest import AskedBy
 
 
 def test_refusals_have_their_status_and_say_why(told):
@@ -101,10 +102,10 @@ def test_the_log_is_served_at_its_c2sp_addresses(told):
 def test_what_is_named_by_a_hash_has_that_hash(told):
     async def story(house, client):
         async with house.engine.connect() as connection:
-            hashes = [row[0] for row in (await connection.exec_driver_sql("SELECT body_hash FROM body")).all()]
-        for digest in hashes:
-            assert sha256((await client.get(f"/body/{digest.hex()}")).content) == digest
-        return len(hashes)
+            held = (await connection.exec_driver_sql("SELECT body_hash, city FROM body JOIN entry USING (entry_index)")).all()
+        for digest, city in held:
+            assert sha256((await client.get(f"/body/{digest.hex()}", auth=AskedBy(city))).content) == digest
+        return len(held)
 
     assert told(story) == 12
 

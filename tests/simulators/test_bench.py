@@ -37,7 +37,7 @@ STEPS = (
     "delta-root",
     "laws",
 )
-STAGES = {"seal", "intake", "intake-64", "codes-issue", "codes-verify", "gate", "clearing", "ledger", "clearing-durable", "audit"}
+STAGES = {"seal", "intake", "intake-64", "codes-issue", "codes-verify", "gate", "fold", "ledger", "clearing", "mirror", "audit"}
 NAMES = {
     *ON_THE_PROCESSOR,
     *IN_THE_DATABASE,
@@ -45,7 +45,9 @@ NAMES = {
     "audit-signatures",
     "tables-compile",
     "tables-cached",
-    *(f"clearing/{step}" for step in STEPS),
+    "close",
+    "restart",
+    *(f"fold/{step}" for step in STEPS),
 }
 
 
@@ -102,13 +104,13 @@ def test_ratios_are_of_two_figures_of_the_same_run(whole_run):
 def test_postgresql_says_itself_that_it_waits_for_the_disk(whole_run):
     figures, told = whole_run
     assert (told["postgresql"]["fsync"], told["postgresql"]["synchronous_commit"]) == ("on", "on")
-    for name in ("ledger", "clearing-durable"):
+    for name in ("ledger", "clearing"):
         assert figures[name].facts["wal_fsyncs"] > 0
         assert figures[name].facts["wal_bytes"] > figures[name].facts["taps"] * TAP_BYTES
 
 
 def test_the_house_cleared_what_it_was_fed(whole_run):
-    facts = whole_run[0]["clearing-durable"].facts
+    facts = whole_run[0]["clearing"].facts
     assert 0 < facts["journeys"] < facts["taps"]
     assert facts["batches"] * 4096 >= facts["taps"] > facts["batches"]
     assert facts["memory_begin_mb"] > 0
@@ -116,10 +118,28 @@ def test_the_house_cleared_what_it_was_fed(whole_run):
 
 def test_the_audit_verified_the_ledger_that_the_house_wrote(whole_run):
     figures, _told = whole_run
-    assert figures["audit"].facts["taps"] >= figures["clearing-durable"].facts["taps"]
+    assert figures["audit"].facts["taps"] >= figures["clearing"].facts["taps"]
     assert (figures["audit"].facts["codes"], figures["audit"].facts["windows"] > 0) == (0, True)
     signed = figures["audit-signatures"].facts
     assert signed["codes"] == signed["taps"] > 100
+
+
+def test_a_house_that_starts_after_another_has_all_that_it_cleared(whole_run):
+    facts = whole_run[0]["restart"].facts
+    assert facts["taps"] >= whole_run[0]["clearing"].facts["taps"]
+    assert facts["seconds"] > 0
+
+
+def test_the_mirror_cosigned_the_ledger_that_the_house_wrote(whole_run):
+    facts, audited = whole_run[0]["mirror"].facts, whole_run[0]["audit"].facts
+    assert (facts["taps"], facts["entries"]) == (audited["taps"], audited["entries"])
+    assert facts["cosignatures"] > 1
+
+
+def test_closing_a_window_is_measured_on_a_second_with_taps(whole_run):
+    facts = whole_run[0]["close"].facts
+    assert facts["taps_in_the_window"] > 0
+    assert 0 < facts["p50_ms"] <= facts["p99_ms"]
 
 
 def test_a_ceiling_is_measured_once_a_run(two_cities, tmp_path):

@@ -3,12 +3,14 @@
 import heapq
 from collections import Counter
 from dataclasses import fields
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from city_adapters.deny_list import NOBODY_DENIED
 from city_adapters.gate import GateState, Reason, Scan, decide
+from city_adapters.service_day import ServiceDays
 from fare_chain import rider_code
 from fare_chain.errors import Unknown
 from fare_chain.keys import KeyRing, KeyUse, PublicKey, SigningKey
@@ -231,6 +233,33 @@ def test_the_same_seed_gives_the_same_plan_and_the_same_codes(world, plan):
     scan = plan.scans(5)[0]
     assert make_phones(twin).show(scan, NOW_US) == make_phones(plan).show(scan, NOW_US)
     assert make_phones(plan, seed=2).show(scan, NOW_US) != make_phones(plan).show(scan, NOW_US)
+
+
+def test_a_phone_makes_a_new_key_at_the_service_day_cut_but_not_inside(plan):
+    enter, leave = next(
+        plan.scans(ride) for ride in np.flatnonzero(plan.misbehaviour == Misbehaviour.NONE) if ride not in plan.crossings
+    )
+    days = ServiceDays("Asia/Shanghai", 3)
+    cut_us = days.start_us(days.day_of(NOW_US) + timedelta(days=1))
+    phones = Phones(
+        plan.riders,
+        ISSUER_KEYS,
+        seed=1,
+        not_before_s=DAY_S[0],
+        not_after_s=DAY_S[1] + 86_400,
+        days=dict.fromkeys(ISSUER_KEYS, days),
+    )
+
+    def medium_at(scan, moment_us):
+        return rider_code.read(phones.show(scan, moment_us)).medium
+
+    first = medium_at(enter, cut_us - 60_000_000)
+    phones.passed(enter, cut_us - 60_000_000)
+    assert medium_at(leave, cut_us + 60_000_000) == first, "inside, the old key opens the exit"
+    phones.passed(leave, cut_us + 60_000_000)
+    second = medium_at(enter, cut_us + 120_000_000)
+    assert second != first
+    assert medium_at(enter, cut_us + 180_000_000) == second
 
 
 def test_riders_without_an_issuer_key_are_refused(plan):

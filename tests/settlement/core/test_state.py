@@ -57,12 +57,12 @@ def test_a_snapshot_comes_back_as_it_was(state):
 def test_genesis_is_a_snapshot_too():
     first = State.genesis(7)
     assert State.from_bytes(first.to_bytes(), []).to_bytes() == first.to_bytes()
-    assert len(first.to_bytes()) == 140
+    assert len(first.to_bytes()) == 156
 
 
 def test_every_cut_and_every_added_byte_is_refused(state):
     data = state.to_bytes()
-    for size in (0, 7, 139, 140, len(data) - 1):
+    for size in (0, 7, 155, 156, len(data) - 1):
         with pytest.raises(Malformed):
             State.from_bytes(data[:size], SCHEME)
     with pytest.raises(Malformed):
@@ -89,27 +89,28 @@ def swapped(data, *, begin, width):
 
 
 WIDTHS = {
-    "tables": 32,
-    "positions": 16,
-    "earned": 16,
-    "sums": 24,
-    "roots": 32,
-    "due": 16,
-    "sides": 48,
-    "waiting": 80,
-    "counted": 24,
-}
+    "tables": 32, "positions": 16, "earned": 16, "sums": 24, "roots": 32, "due": 16, "sides": 48, "waiting": 80, "counted": 24,
+    "closed": 40, "reversed": 24,
+}  # fmt: skip
 
 
 def begins_of(state):
     """Where each list of the snapshot begins, in bytes."""
     lists = (state.rules.pins, state.positions, state.earned, state.window.sums, state.window.delta_roots)
-    counts = [*map(len, lists), len(state.due), len(state.sides), len(state.waiting), len(state.counted.to_rows())]
+    counts = [
+        *map(len, lists),
+        len(state.due),
+        len(state.sides),
+        len(state.waiting),
+        len(state.counted.to_rows()),
+        len(state.closed),
+        len(state.reversed),
+    ]
     sizes = [count * width for count, width in zip(counts, WIDTHS.values(), strict=True)]
-    return {name: 140 + sum(sizes[:at]) for at, name in enumerate(WIDTHS)}
+    return {name: 156 + sum(sizes[:at]) for at, name in enumerate(WIDTHS)}
 
 
-@pytest.mark.parametrize("part", [part for part in WIDTHS if part != "roots"])
+@pytest.mark.parametrize("part", [part for part in WIDTHS if part not in ("roots", "closed", "reversed")])
 def test_rows_out_of_order_are_refused(state, part):
     data = state.to_bytes()
     with pytest.raises(Malformed):
@@ -133,6 +134,7 @@ def test_counted_runs_that_touch_are_refused(state):
     for runs in ([(first, first), (first + 1, first + 1)], [(first, first + 2), (first + 1, first + 3)], [(first + 2, first)]):
         data = bytearray(state.to_bytes()[:at])
         data[132:140] = struct.pack("<Q", len(runs))
+        data[140:156] = bytes(16)
         data += b"".join(struct.pack("<H6xQQ", 1, *run) for run in runs)
         with pytest.raises(Malformed):
             State.from_bytes(bytes(data), SCHEME)

@@ -9,7 +9,8 @@ from fare_chain.log_export import export
 from settlement.reports.catalogue import REPORTS, Readers
 from settlement.store.database import make_engine
 from settlement.store.migrating import migrate
-from tests.settlement.editions.reporting_world import AppLog, Client, app_of, own_database, reporting_house, two_days
+from tests.conftest import AppLog, AskedBy
+from tests.settlement.editions.reporting_world import Client, access_of, app_of, own_database, reporting_house, two_days
 
 
 @pytest.fixture
@@ -22,7 +23,9 @@ def asking(database_url):
             await migrate(engine)
             house = await reporting_house(engine)
             await two_days(house)
-            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app_of(house)), base_url="http://house") as client:
+            async with httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(app=app_of(house)), base_url="http://house", auth=AskedBy(1)
+            ) as client:
                 return await story(Client(house, client))
         finally:
             await engine.dispose()
@@ -41,7 +44,8 @@ def pulled(postgres_url, tmp_path_factory):
         house = await reporting_house(engine)
         await two_days(house)
         found, app = {}, app_of(house)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house") as client:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://house", auth=AskedBy(1)) as client:
             asking = Client(house, client)
             for report in REPORTS.values():
                 for basis in report.bases:
@@ -50,7 +54,7 @@ def pulled(postgres_url, tmp_path_factory):
                         found[report.name, basis, form] = await asking.file(report.name, 2, basis=basis, format=form, **party)
         # The log goes on: reports speak of an earlier size.
         await house.seal_windows()
-        await asyncio.to_thread(export, AppLog(app, asyncio.get_running_loop()), folder)
+        await asyncio.to_thread(export, AppLog(app, asyncio.get_running_loop(), *map(access_of, (1, 2, 3, 4))), folder)
         await engine.dispose()
         return found
 

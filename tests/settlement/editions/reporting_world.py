@@ -1,18 +1,16 @@
 """Two days of a small scheme that signs its reports, told the same way each time: what tests of reports pull them from."""
 
-import asyncio
 import base64
 import re
 import time
 from uuid import uuid4
 
 import asyncpg
-import httpx2
 from sqlalchemy import make_url
 
 from fare_chain import rider_code
+from fare_chain.access_files import Access
 from fare_chain.access_tokens import issue_token
-from fare_chain.errors import Unknown
 from fare_chain.events import EntryKind, KeyEntry
 from fare_chain.hashing import sha256
 from fare_chain.identifiers import MemberNumber, Micros
@@ -49,6 +47,11 @@ def public_key(owner, use):
     return PublicKey(MemberNumber(owner), use, small_key(owner, use).public, Micros(0), Micros(FOREVER_US))
 
 
+def access_of(owner):
+    """A member as a reader of the log."""
+    return Access(small_key(owner, KeyUse.ACCESS), public_key(owner, KeyUse.ACCESS))
+
+
 def token_of(owner):
     """An Authorization header signed by a member's access key."""
     described = public_key(owner, KeyUse.ACCESS)
@@ -62,29 +65,16 @@ class Client:
     def __init__(self, house, client):
         self.house, self.client = house, client
 
-    async def get(self, name, reader=None, **params):
+    async def get(self, name, reader=1, **params):
         given = {key.rstrip("_"): value for key, value in params.items()}
-        return await self.client.get(f"/v1/reports/{name}", params=given, headers={} if reader is None else token_of(reader))
+        shown = {"auth": None} if reader is None else {"headers": token_of(reader)}
+        return await self.client.get(f"/v1/reports/{name}", params=given, **shown)
 
-    async def file(self, name, reader=None, **params):
+    async def file(self, name, reader=1, **params):
         """(bytes, manifest note) of a report that must be there."""
         answer = await self.get(name, reader, **params)
         assert answer.status_code == 200, answer.text
         return answer.content, base64.b64decode(answer.headers["Report-Manifest"]).decode()
-
-
-class AppLog:
-    """The log that an app serves, read from another thread than the app's loop."""
-
-    def __init__(self, app, loop):
-        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house")
-        self.loop = loop
-
-    def read(self, path):
-        answer = asyncio.run_coroutine_threadsafe(self.client.get(path), self.loop).result()
-        if answer.status_code != 200:
-            raise Unknown(answer.text)
-        return answer.content
 
 
 async def reporting_house(engine):

@@ -15,11 +15,11 @@ from fare_chain.identifiers import Micros
 from fare_chain.key_files import write_key_pair
 from fare_chain.keys import KeyUse
 from fare_chain.log_export import export
-from fare_chain.log_reader import open_log
 from settlement.editions import commands
 from settlement.reports.catalogue import REPORTS
 from simulators.small_house import small_key
-from tests.settlement.editions.reporting_world import app_of, public_key
+from tests.conftest import AppLog
+from tests.settlement.editions.reporting_world import access_of, app_of, public_key
 
 
 class _Server(uvicorn.Server):
@@ -47,8 +47,10 @@ def served(asking, tmp_path):
 
     def tell(story):
         async def served_story(client):
+            app, loop = app_of(client.house), asyncio.get_running_loop()
+            await asyncio.to_thread(export, AppLog(app, loop, *map(access_of, (1, 2, 3, 4))), tmp_path / "log")
             with socket.create_server(("127.0.0.1", 0)) as listener:
-                server = _Server(uvicorn.Config(app_of(client.house), log_config=None, timeout_graceful_shutdown=5))
+                server = _Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 try:
                     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -67,13 +69,10 @@ def test_an_operator_pulls_its_statement_and_the_ledger_alone_gives_it_again(ser
         out, log = folder / "out", folder / "log"
         pulled = run(
             "report", "operator-revenue", "--for", "birch/4", "--format", "xlsx", "--out", out, "--house", address,
-            "--access-key", folder / "birch-access.key", "--json",
+            "--access", folder / "birch-access.key", "--json",
         )  # fmt: skip
         assert pulled.exit_code == 0, (pulled.output, pulled.exception)
         told = json.loads(pulled.stdout)
-        source = open_log(address)
-        export(source, log)
-        source.client.close()
         verified = run("verify-report", told["file"], told["manifest_file"], "--members", folder, "--log", log, "--json")
         assert verified.exit_code == 0, verified.output
         words = run("verify-report", told["file"], told["manifest_file"], "--log", log).stdout
@@ -91,7 +90,8 @@ def test_an_operator_pulls_its_statement_and_the_ledger_alone_gives_it_again(ser
 def test_a_changed_file_and_a_strangers_key_are_refused_with_exit_code_1(served):
     def story(address, folder):
         out = folder / "out"
-        told = json.loads(run("report", "member-statement", "--out", out, "--house", address, "--json").stdout)
+        asked = ("report", "member-statement")
+        told = json.loads(run(*asked, "--access", folder / "birch-access.key", "--out", out, "--house", address, "--json").stdout)
         file, manifest = told["file"], told["manifest_file"]
         good = run("verify-report", file, manifest, "--members", folder)
         with open(file, "r+b") as opened:  # noqa: PTH123  a byte in place
@@ -116,9 +116,9 @@ def test_a_changed_file_and_a_strangers_key_are_refused_with_exit_code_1(served)
 def test_the_scheme_publishes_and_pulls_the_edition(served):
     def story(address, folder):
         asked = ("report", "window-net", "--house", address, "--format", "json", "--as-of", 45)
-        refused = run(*asked, "--publish", "--access-key", folder / "birch-access.key")
-        published = [run(*asked, "--publish", "--access-key", folder / "house-access.key") for _ in range(2)]
-        stored = run(*asked, "--publish", "--access-key", folder / "house-access.key", "--out", folder / "out", "--json")
+        refused = run(*asked, "--publish", "--access", folder / "birch-access.key")
+        published = [run(*asked, "--publish", "--access", folder / "house-access.key") for _ in range(2)]
+        stored = run(*asked, "--publish", "--access", folder / "house-access.key", "--out", folder / "out", "--json")
         told = json.loads(stored.stdout)
         return refused, published, told, run("verify-report", told["file"], told["manifest_file"], "--members", folder, "--json")
 
@@ -131,14 +131,15 @@ def test_the_scheme_publishes_and_pulls_the_edition(served):
 
 
 def test_a_report_goes_to_standard_output_and_a_refusal_has_the_houses_words(served):
-    def story(address, _folder):
-        shown = run("report", "pair-matrix", "--format", "csv", "--house", address)
+    def story(address, folder):
+        access = ("--access", folder / "birch-access.key")
+        shown = run("report", "pair-matrix", "--format", "csv", "--house", address, *access)
         private = run("report", "tap-detail", "--for", "birch", "--house", address)
         return shown, private
 
     shown, private = served(story)
     assert shown.stdout.splitlines()[-1].startswith("S,")
-    assert "this is for members" in str(private.exception)
+    assert "this is not for everybody" in str(private.exception)
 
 
 def test_the_catalogue_is_listed_without_a_house():

@@ -14,6 +14,7 @@ from settlement.reports.catalogue import REPORTS, Readers
 from settlement.reports.manifest import read_manifest, reports_verifier
 from settlement.store import report_facts
 from simulators.small_house import ORIGIN, small_key
+from tests.conftest import AskedBy
 from tests.settlement.editions.reporting_world import Client, app_of, know_keys, scans_of, token_of
 
 VERIFIER = reports_verifier(ORIGIN, small_key(0, KeyUse.REPORT).public)
@@ -34,7 +35,9 @@ def test_the_same_question_as_of_the_same_size_gets_the_same_bytes_later_and_fro
         await client.house.seal_windows()
         await client.house.start()
         know_keys(client.house)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app_of(client.house)), base_url="http://house") as born:
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app_of(client.house)), base_url="http://house", auth=AskedBy(1)
+        ) as born:
             again = Client(client.house, born)
             for at, (name, given) in enumerate(questions):
                 span = {
@@ -78,8 +81,8 @@ def test_rides_and_taps_are_shown_to_their_member_and_to_the_scheme(asking):
 
     answers, forged, public = asking(story)
     assert len(answers) == 6
-    assert all(codes == [403, 403, 200, 200] for codes in answers.values()), answers
-    assert forged == 403
+    assert all(codes == [401, 403, 200, 400] for codes in answers.values()), answers
+    assert forged == 401
     assert set(public) == {200}
 
 
@@ -258,7 +261,8 @@ def test_a_house_without_a_key_gives_reports_that_nobody_signed_and_publishes_no
         import dataclasses
 
         app.state.running.parts = dataclasses.replace(parts, reports_key=None)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://house") as bare:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://house", auth=AskedBy(1)) as bare:
             report = await bare.get("/v1/reports/window-net")
             manifest = await bare.get("/v1/reports/window-net/manifest")
             published = await bare.post("/v1/reports/window-net/editions", headers=token_of(0))

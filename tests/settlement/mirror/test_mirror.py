@@ -177,7 +177,7 @@ def test_a_lying_house_is_stopped_by_name_and_not_cosigned(feed, tmp_path, chang
     assert told["cosigned_size"] == before
     assert f"entry {window.index}" in told["stopped"]
     assert re.search(named, told["stopped"])
-    assert len(told["evidence"]) == 1
+    assert len(told["evidence"]) == 2, "what was given, and the file that convicts the house"
     again = make_mirror(tmp_path / "alder")
     assert again.status()["stopped"] == told["stopped"]
     assert again.take(write_feed(ticks[len(honest) :])) == []

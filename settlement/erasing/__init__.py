@@ -1,0 +1,1 @@
+"""Scanned codes of single taps go because somebody may ask for it."""

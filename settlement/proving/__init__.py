@@ -1,0 +1,1 @@
+"""Prove what was cleared: one journey, one line, one statement."""
