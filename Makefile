@@ -47,7 +47,7 @@ faults: install
 	FARE_CHAIN_FAULTS=all $(BIN)/python -m pytest -s tests/crash/test_house_faults.py tests/crash/test_mirror_faults.py tests/crash/test_spool_faults.py
 
 golden: install
-	FARE_CHAIN_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+	FARE_CHAIN_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden tests/settlement/editions/test_golden_reports.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

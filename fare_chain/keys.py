@@ -32,6 +32,7 @@ class KeyUse(IntEnum):
     WITNESS = 4
     CLEARING = 5
     ACCESS = 6
+    REPORT = 7
 
 
 def in_context(context: str, message: bytes) -> bytes:

@@ -91,7 +91,7 @@ class ClearWindows:
         async with self.engine.connect() as connection:
             held = await clearings.read_snapshot(connection)
             if held is not None:
-                self.state = State.from_bytes(held, _pinned_tables(await clearings.read_tables(connection)))
+                self.state = State.from_bytes(held, pinned_tables(await clearings.read_tables(connection)))
                 self.positions = provisional_positions(self.state)
                 self._snapshot_due = self.state.second + SNAPSHOT_SECONDS
             begin = 0 if self.state is None else self.state.next_index
@@ -100,7 +100,7 @@ class ClearWindows:
             open_second = 0 if self.state is None else self.state.second
             self._stored_windows = await clearings.stored_windows(connection, min(open_second, self._on_ledger + 1))
             self._stage_closed_before_snapshot()
-            async for tick in _stored_ticks(connection, begin, size):
+            async for tick in committed_ticks(connection, begin, size):
                 await self.take(tick)
             self.totals = await totals(connection)
 
@@ -243,11 +243,12 @@ def fold(state: State | None, tick: CommittedTick) -> Folded | None:
     return Folded(state, cleared, closed, provisional_positions(state))
 
 
-def _pinned_tables(tables: dict[bytes, bytes]) -> list[PinnedTable]:
+def pinned_tables(tables: dict[bytes, bytes]) -> list[PinnedTable]:
+    """Tables held, as clearing takes them."""
     return [pinned_table(data, digest) for digest, data in tables.items()]
 
 
-async def _stored_ticks(connection: AsyncConnection, begin: int, size: int) -> AsyncIterator[CommittedTick]:
+async def committed_ticks(connection: AsyncConnection, begin: int, size: int) -> AsyncIterator[CommittedTick]:
     """The committed ticks of entries [begin, size), as the sequencer gave them when they were new."""
     tables = await clearings.read_tables(connection)
     evidence = await clearings.read_evidence(connection)

@@ -1,7 +1,6 @@
-"""The money's commands: run the house, export its log, pull reports, quote fares and check them against published ones."""
+"""The money's commands: run the house, export its log, quote fares and check them against published ones."""
 
 import json
-import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from city_adapters.commands import CacheFolder, CitiesFolder, tables_cache
 from fare_chain.commands import DEFAULT_ORIGIN, AccessBasis, AccessFile
 from fare_chain.errors import Unknown
+from settlement.editions import commands as editions
 from settlement.erasing import commands as erasing
 from settlement.import_taps import commands as import_taps
 from settlement.proving import commands as proving
@@ -30,12 +30,12 @@ def add_to(app: typer.Typer) -> None:
     app.command("mirror")(mirror)
     app.command("approve-term")(approve_term)
     app.command("export-log")(export_log)
-    app.command("report")(report)
     app.command("fare")(fare)
     app.command("explain")(explain_journey)
     import_taps.add_to(app)
     proving.add_to(app)
     erasing.add_to(app)
+    editions.add_to(app)
     terms.add_to(app)
 
 
@@ -159,36 +159,6 @@ def export_log(
         size = export(source, folder, progress, bodies=source.has_bodies)
     told = f"{size:,} entries written to {folder}" + ("" if source.has_bodies else ": the public log, without taps and rider codes")
     print(json.dumps({"folder": str(folder), "size": size, "bodies": source.has_bodies}) if as_json else told)
-
-
-def report(
-    name: Annotated[str, typer.Argument(help="window-net or pair-matrix")],
-    member: Annotated[str | None, typer.Option("--for", help="A city, or scheme; all without it")] = None,
-    begin: Annotated[str | None, typer.Option("--from", help="First moment, ISO 8601 with offset, or a second since 1970")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Moment before which it ends")] = None,
-    form: Annotated[str, typer.Option("--format", help="csv or json")] = "csv",
-    house_url: HouseUrl = "http://127.0.0.1:8700",
-    access: AccessFile = None,
-) -> None:
-    """Pull a report from the clearing house."""
-    import httpx2
-
-    from fare_chain.access_files import read_access
-    from fare_chain.log_reader import HttpLog, refused
-
-    who = HttpLog(house_url, read_access(access)).who()
-    asked = {"for": member, "from": _second(begin), "to": _second(end), "format": form}
-    given = {key: value for key, value in asked.items() if value is not None}
-    try:
-        address = f"{house_url.rstrip('/')}/v1/reports/{name}"
-        with httpx2.stream("GET", address, params=given, headers=who, timeout=60.0) as answer:
-            if answer.status_code != 200:
-                answer.read()
-                raise refused(answer)
-            for text in answer.iter_text():
-                sys.stdout.write(text)
-    except httpx2.TransportError as error:
-        raise Unknown(f"no house answers at {house_url}: {error}; start one, or name it with --house") from error
 
 
 def fare(

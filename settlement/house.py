@@ -53,6 +53,7 @@ from settlement.web.parts import Parts, Running
 from settlement.web.roles_file import read_roles
 
 LOG_KEY_NAME = "house-log"
+REPORTS_KEY_NAME = "house-reports"
 MOST_UNCLEARED_TICKS = 16
 """How far clearing may fall behind the sequencer before batches have to wait for it."""
 MOST_RESTARTS = 20
@@ -117,6 +118,8 @@ class House:
         self.key: SigningKey = read_signing_key(settings.keys / f"{LOG_KEY_NAME}.key")
         second = settings.keys / f"{LOG_KEY_NAME}-mldsa.key"
         self.ml_dsa = MlDsaKey(read_signing_key(second).seed) if second.exists() else None
+        reports = settings.keys / f"{REPORTS_KEY_NAME}.key"
+        self.reports_key = read_signing_key(reports) if reports.exists() else None
         self.database = Database(settings.data / "postgres", settings.database_url, settings.programs)
         self.policy = None if settings.policy is None else read_policy(read_text(settings.policy))
         self.term = None if settings.term is None else read_term_entry(settings.term.read_bytes())
@@ -191,7 +194,9 @@ class House:
         self.retention = Retention(engine, sequencer, intake, finality, codes_days=self.settings.codes_days)
         await self.retention.restore()
         roles = read_roles(self.settings.members)
-        return Parts(engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, roles)
+        return Parts(
+            engine, intake, sequencer, clearing, vkey, names, PinnedCities(catalogue), finality, roles, reports_key=self.reports_key
+        )
 
     async def _take_the_term(self, engine: AsyncEngine) -> tuple[Sequencer, ClearWindows, KeyRing]:
         sequencer, clearing = await boot(

@@ -16,6 +16,7 @@ HOUSE = "house"
 """Whose folder holds the log's key; every other folder is a city's, by its slug."""
 LOG_KEY = "house-log"
 ACCESS_KEY = "house-access"
+REPORTS_KEY = "house-reports"
 POLICY = "policy"
 """The policy's file in a demo's data."""
 VALID_US = 366 * 86_400 * 1_000_000
@@ -34,8 +35,9 @@ class KeyName:
 
 
 def key_names(cities: Iterable[City]) -> list[KeyName]:
-    """The log's key and the scheme's for access, and each city's keys, one for each use."""
+    """The log's key, the scheme's for access and for reports, and each city's keys, one for each use."""
     names = [KeyName(HOUSE, LOG_KEY, SCHEME, KeyUse.LOG), KeyName(HOUSE, ACCESS_KEY, SCHEME, KeyUse.ACCESS)]
+    names.append(KeyName(HOUSE, REPORTS_KEY, SCHEME, KeyUse.REPORT))
     for city in cities:
         names.append(KeyName(city.slug, f"{city.slug}-batch", city.number, KeyUse.BATCH))
         names.append(KeyName(city.slug, issuer_key_name(city), city.number, KeyUse.ISSUER))

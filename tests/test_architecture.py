@@ -27,7 +27,18 @@ STOREYS = [
         "publishing",
         "terms",
     ),
-    *("pinned_cities", "hosted_rides", "quotes", "explanation", "cleared_journeys", "proving", "import_taps", "web", "house"),
+    *(
+        "pinned_cities",
+        "hosted_rides",
+        "quotes",
+        "explanation",
+        "cleared_journeys",
+        "proving",
+        "import_taps",
+        "editions",
+        "web",
+        "house",
+    ),
     "commands",
 ]
 """Inside settlement a room sees those before it."""

@@ -70,4 +70,10 @@ def test_every_reason_of_a_gate_is_documented_with_its_number():
 def test_every_kind_of_entry_and_every_report_is_documented():
     ledger = (ROOT / "docs" / "formats" / "ledger.md").read_text()
     assert all(f"{kind.value} {kind.name}" in ledger for kind in EntryKind)
-    assert all(name in README for name in REPORTS)
+    reports = (ROOT / "docs" / "reports.md").read_text()
+    for report in REPORTS.values():
+        assert f"## {report.number} {report.name} {report.title_zh}" in reports, report.name
+        for column in report.columns:
+            row = f"| `{column.name}` | {column.zh} | {column.en} | {column.kind.value}{', summed' if column.summed else ''} |"
+            section = reports.split(f"## {report.number} {report.name} ")[1].split("\n## ")[0]
+            assert row in section, f"{report.name}: {row}"

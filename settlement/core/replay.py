@@ -140,10 +140,12 @@ class Rederiving:
         entries, self.tick = self.tick, []
         self._advance(entries[0].entry.second, has_entries=True)
         assert self.state is not None
-        self.state, cleared = clear(self.state, tick_of(entries, leaf_hash(entries[-1].entry.to_bytes())))
+        seed = leaf_hash(entries[-1].entry.to_bytes())
+        self.state, cleared = clear(self.state, tick_of(entries, seed))
         self.told(cleared)
         self.journeys += len(cleared.journeys)
         self.joins += len(cleared.joins)
+        self.on_tick(self.state, cleared, seed)
 
     def _advance(self, second: int, *, has_entries: bool) -> None:
         if self.state is None:
@@ -152,6 +154,14 @@ class Rederiving:
         for item in closed:
             self.told(item)
         self.expected |= {item.window.second: item.window for item in closed}
+        for item in closed:
+            self.on_closed(item)
+
+    def on_tick(self, state: State, cleared: Cleared, seed: bytes) -> None:
+        """Called with each tick once it is cleared, the state after it and the seed of its draws: for whoever makes more of it."""
+
+    def on_closed(self, closed: Closed) -> None:
+        """Called with each window as it closes, before its own entry is met."""
 
     def _compare(self, found: WindowEntry) -> None:
         expected = self.expected.pop(found.second, None)

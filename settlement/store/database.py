@@ -142,6 +142,28 @@ fork = Table(
     comment="A second signed header for a city's sequence number: evidence against the city.",
 )
 
+edition = Table(
+    "edition",
+    metadata,
+    Column("document", Text, primary_key=True),
+    Column("edition", Integer, primary_key=True, autoincrement=False, comment="from 1, without a gap"),
+    Column("as_of_size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False, comment="of the file"),
+    Column("manifest", Text, nullable=False, comment="the signed note, as published"),
+    CheckConstraint("edition > 0", name="editions_count_from_one"),
+    comment="Published reports: an edition never changes, a correction is a later one.",
+)
+
+edition_part = Table(
+    "edition_part",
+    metadata,
+    Column("document", Text, primary_key=True),
+    Column("edition", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    comment="The bytes of a published report, in parts that fit into memory.",
+)
+
 clearing_head = Table(
     "clearing_head",
     metadata,

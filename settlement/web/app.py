@@ -6,7 +6,17 @@ from starlette.responses import Response
 
 from fare_chain.errors import FareChainError, Malformed, Overloaded
 from settlement.store.database import FAILURES
-from settlement.web import clearing_api, erasure_api, evidence_api, explanation_api, log_api, looks_api, mirror_api, proofs_api
+from settlement.web import (
+    clearing_api,
+    erasure_api,
+    evidence_api,
+    explanation_api,
+    log_api,
+    looks_api,
+    mirror_api,
+    proofs_api,
+    reports_api,
+)
 from settlement.web.access import Door
 from settlement.web.answers import refusal
 from settlement.web.parts import Running
@@ -24,6 +34,7 @@ def make_app(running: Running) -> FastAPI:
     app.router.routes.extend([*log_api.ROUTES, *more])
     app.include_router(clearing_api.router)
     app.include_router(explanation_api.router)
+    app.include_router(reports_api.router)
     app.include_router(proofs_api.router)
     app.add_middleware(Door)
     return app

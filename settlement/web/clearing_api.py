@@ -1,24 +1,17 @@
-"""Clearing over HTTP: health, status, windows, positions, reports."""
+"""Clearing over HTTP: health, status, windows, positions."""
 
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from fare_chain.errors import Malformed, Unknown
+from fare_chain.errors import Unknown
 from fare_chain.events import read_window_entry
-from settlement.reports.catalogue import PAIR_MATRIX, find_report
-from settlement.reports.lines import pair_matrix_line, window_net_lines
-from settlement.reports.tables import FORMATS, Line
 from settlement.store import books
 from settlement.terms.standby import Standby
-from settlement.web.access import caller_of
 from settlement.web.answers import Json
-from settlement.web.looks import hold_to_export
 from settlement.web.parts import Parts, parts_of
-from settlement.web.permits import hold_report
 
 router = APIRouter()
 _END_OF_TIME = 2**40
@@ -99,50 +92,6 @@ async def watermark(request: Request, city: str) -> Response:
     parts = parts_of(request)
     tail = parts.sequencer.tail(_member(parts, city))
     return Json({"city": city, "next_seq": tail.next_seq, "prev_header": tail.header_hash.hex()})
-
-
-@router.get("/v1/reports/{name}")
-async def report(
-    request: Request,
-    name: str,
-    member: Annotated[str | None, Query(alias="for")] = None,
-    from_second: Annotated[int, Query(alias="from", ge=0, le=_END_OF_TIME)] = 0,
-    to_second: Annotated[int, Query(alias="to", ge=0, le=_END_OF_TIME)] = _END_OF_TIME,
-    form: Annotated[str, Query(alias="format")] = "json",
-) -> Response:
-    """A report over the windows in [from, to), as csv or json; by recorded second, so that it never changes."""
-    wanted = find_report(name)
-    if form not in FORMATS:
-        raise Malformed(f"format is {form!r}, expected one of {', '.join(FORMATS)}")
-    parts = parts_of(request)
-    number = None if member is None else _member(parts, member)
-    if hold_report(caller_of(request), name, number):
-        await hold_to_export(request, request.query_params.get("look", ""))
-    sealed = 0 if parts.clearing.state is None else parts.clearing.state.second
-    about = {
-        "basis": "settlement",
-        "for": member or "all",
-        "from": from_second,
-        "to": min(to_second, sealed),
-        "as_of_size": parts.sequencer.head.head.size,
-    }
-    lines = _pairs if wanted is PAIR_MATRIX else _windows
-    write, media_type = FORMATS[form]
-    return StreamingResponse(write(wanted, about, lines(parts, from_second, min(to_second, sealed), number)), media_type=media_type)
-
-
-async def _windows(parts: Parts, from_second: int, to_second: int, member: int | None) -> AsyncIterator[Line]:
-    async with parts.engine.connect() as connection:
-        async for row, moved in books.moved_by_window(connection, from_second, to_second):
-            for line in window_net_lines(read_window_entry(row.payload), moved, parts.members, member):
-                yield line
-
-
-async def _pairs(parts: Parts, from_second: int, to_second: int, member: int | None) -> AsyncIterator[Line]:
-    async with parts.engine.connect() as connection:
-        for row in await books.pair_matrix(connection, from_second, to_second):
-            if member in (None, row.debtor, row.creditor):
-                yield pair_matrix_line(row, parts.members)
 
 
 def _member(parts: Parts, name: str) -> int:

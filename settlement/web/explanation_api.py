@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -22,6 +21,7 @@ from settlement.quotes import quote
 from settlement.web.access import PRIVATE, caller_of
 from settlement.web.answers import Json
 from settlement.web.looks import hold_to_look
+from settlement.web.parameters import parameters_of
 from settlement.web.parts import Parts, parts_of
 from settlement.web.permits import Role
 
@@ -79,7 +79,7 @@ async def get_explanation_picture(request: Request, journey_id: str) -> Response
 
 
 def _asked(request: Request, step: int, minutes: int) -> tuple[PinnedCities, AskedRide]:
-    given = _given(request, _ASKED)
+    given = parameters_of(request, _ASKED)
     for name in ("from", "to"):
         if not given.get(name):
             raise Malformed(f"{name} is missing: give the id of a station, as SHA-xinzhuang")
@@ -97,18 +97,6 @@ def _asked(request: Request, step: int, minutes: int) -> tuple[PinnedCities, Ask
     )
 
 
-def _given(request: Request, known: Iterable[str]) -> dict[str, str]:
-    """The query's parameters, each once; Malformed for one that nobody reads: a slip must not change a fare in silence."""
-    pairs = request.query_params.multi_items()
-    names = [name for name, _ in pairs]
-    for name in names:
-        if name not in known:
-            raise Malformed(f"there is no parameter {name[:40]!r}: give some of {', '.join(known)}")
-        if names.count(name) > 1:
-            raise Malformed(f"{name} stands there {names.count(name)} times: give it once")
-    return dict(pairs)
-
-
 def _explained(pinned: PinnedCities, asked: AskedRide) -> Explanation | JoinedExplanation:
     return explain_all(hosted_rides(pinned, asked), pinned)
 
@@ -120,7 +108,7 @@ async def _cleared(request: Request, journey_id: str) -> Explanation | JoinedExp
         name = b""
     if len(name) != ID_BYTES or name.hex() != journey_id:
         raise Malformed(f"{journey_id[:80]!r} is not a journey's id: give its {ID_BYTES} bytes as lower case hex")
-    given = _given(request, ("from", "to", "basis"))
+    given = parameters_of(request, ("from", "to", "basis"))
     from_us, to_us = (read_moment_us(given[end]) if end in given else None for end in ("from", "to"))
     parts, caller = parts_of(request), caller_of(request)
     # Whether there is such a journey is detail too: the look is on the ledger before anything is searched.

@@ -80,7 +80,12 @@ PERMITS: Mapping[str, Permit] = {
     "GET /v1/windows": Permit.ANYBODY,
     "GET /v1/windows/{second}": Permit.MEMBERS,
     "GET /v1/cities/{city}/watermark": Permit.ANYBODY,
+    "GET /v1/reports": Permit.ANYBODY,
     "GET /v1/reports/{name}": Permit.MEMBERS,
+    "GET /v1/reports/{name}/manifest": Permit.MEMBERS,
+    "POST /v1/reports/{name}/editions": Permit.MEMBERS_ALONE,
+    "GET /v1/editions/{document}": Permit.MEMBERS,
+    "GET /v1/editions/{document}/{number}": Permit.MEMBERS,
     "GET /v1/fares/quote": Permit.ANYBODY,
     "GET /v1/fares/quote.svg": Permit.ANYBODY,
     "GET /v1/journeys/{journey_id}/explanation": Permit.PARTIES,
@@ -89,9 +94,6 @@ PERMITS: Mapping[str, Permit] = {
     "GET /openapi.json": Permit.ANYBODY,
 }
 """By method and address, as the routes spell it; HEAD goes with GET."""
-
-AGGREGATES = frozenset({"window-net", "pair-matrix"})
-"""Reports of sums by member alone. Every other report is detail: a city has its own alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,9 @@ def hold_to_party(caller: Caller, parties: Collection[int], what: str) -> None:
         )
 
 
-def hold_report(caller: Caller, name: str, member: int | None) -> bool:
+def hold_report(caller: Caller, name: str, member: int | None, *, is_of_sums: bool) -> bool:
     """Whether a report needs a look; Untrusted for a city that asks for detail of all or of another."""
-    if name in AGGREGATES:
+    if is_of_sums:
         return False
     if caller.role is Role.CITY:
         if member != caller.owner:

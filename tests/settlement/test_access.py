@@ -77,7 +77,12 @@ GET /v1/status                                    200    200  200    200   200  
 GET /v1/windows                                   200    200  200    200   200    200     200    200
 GET /v1/windows/{second}                          401    200  200    200   200    200     401    401
 GET /v1/cities/{city}/watermark                   200    200  200    200   200    200     200    200
+GET /v1/reports                                   200    200  200    200   200    200     200    200
 GET /v1/reports/{name}                            401    200  200    200   200    200     401    401
+GET /v1/reports/{name}/manifest                   401    404  404    404   404    404     401    401
+POST /v1/reports/{name}/editions                  401    403  403    403   404    403     401    401
+GET /v1/editions/{document}                       401    200  200    200   200    200     401    401
+GET /v1/editions/{document}/{number}              401    404  404    404   404    404     401    401
 GET /v1/fares/quote                               404    404  404    404   404    404     404    404
 GET /v1/fares/quote.svg                           404    404  404    404   404    404     404    404
 GET /v1/journeys/{journey_id}/explanation         401    200  200    403   200    200     401    401
@@ -178,6 +183,7 @@ def test_every_address_answers_whom_the_matrix_says(served):
             second = (await connection.exec_driver_sql("SELECT max(second) FROM win")).scalar_one()
         names = {
             "{path:path}": "0/000.p/1", "{second}": str(second), "{city}": "alder", "{name}": "window-net",
+            "{document}": "nothing", "{number}": "1",
             "{journey_id}": journey["journey_id"].tobytes().hex(),
         }  # fmt: skip
         quote = {"from": "ALD-1", "to": "ALD-2"}
@@ -423,13 +429,13 @@ def test_a_reader_without_a_role_and_an_address_without_a_line_open_nothing(serv
 
 def test_a_report_that_is_no_sum_by_member_is_a_citys_own_or_needs_a_look():
     city, scheme = Caller(1, Role.CITY), Caller(0, Role.SCHEME)
-    assert not hold_report(city, "window-net", None)
-    assert not hold_report(city, "journeys", 1)
+    assert not hold_report(city, "window-net", None, is_of_sums=True)
+    assert not hold_report(city, "journeys", 1, is_of_sums=False)
     for member in (None, 0, 2):
         with pytest.raises(Untrusted, match="its own alone"):
-            hold_report(city, "journeys", member)
-    assert hold_report(scheme, "journeys", 1)
-    assert not hold_report(scheme, "pair-matrix", None)
+            hold_report(city, "journeys", member, is_of_sums=False)
+    assert hold_report(scheme, "journeys", 1, is_of_sums=False)
+    assert not hold_report(scheme, "pair-matrix", None, is_of_sums=True)
 
 
 def test_a_basis_is_read_by_name():

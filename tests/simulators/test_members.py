@@ -26,10 +26,10 @@ def folders(tmp_path):
 
 def test_every_member_gets_its_keys_and_hands_out_the_public_halves(folders, cities):
     made = make_missing_keys(*folders, key_names(cities), now_us=NOW_US)
-    assert made == 2 + 5 * len(cities) == len(read_key_entries(folders[1]))
+    assert made == 3 + 5 * len(cities) == len(read_key_entries(folders[1]))
     ring = read_public_folder(folders[1])
-    assert {(key.owner, key.use) for key in ring} == {(0, KeyUse.LOG), (0, KeyUse.ACCESS)} | {
-        (city.number, use) for city in cities for use in KeyUse if use is not KeyUse.LOG
+    assert {(key.owner, key.use) for key in ring} == {(0, KeyUse.LOG), (0, KeyUse.ACCESS), (0, KeyUse.REPORT)} | {
+        (city.number, use) for city in cities for use in KeyUse if use not in (KeyUse.LOG, KeyUse.REPORT)
     }
     assert all(key.is_valid_at(NOW_US) for key in ring)
     assert issuer_keys(folders[0], cities).keys() == {city.number for city in cities}
