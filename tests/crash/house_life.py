@@ -177,8 +177,10 @@ async def _take(house: SmallHouse, batches, hear) -> None:
             await asyncio.sleep(0)
             if house.sequencer.staging.batches:
                 await house.tick()
-    finally:
+    except BaseException:
         house.sequencer.abandon()
+        raise
+    finally:
         await asyncio.gather(*posted, return_exceptions=True)
     for task in posted:
         task.result()
