@@ -153,7 +153,10 @@ def exported_log(postgres_url, tmp_path_factory):
     folder = tmp_path_factory.mktemp("log") / "log"
 
     async def main():
-        engine = make_engine(postgres_url)
+        # A database of its own: other tests of the session begin ledgers too.
+        server, name = make_url(postgres_url), f"log_{uuid4().hex}"
+        await _execute(server, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        engine = make_engine(server.set(database=name).render_as_string(hide_password=False))
         await migrate(engine)
         house = SmallHouse(engine)
         await house.start()

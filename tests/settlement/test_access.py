@@ -99,16 +99,18 @@ def bearer(owner, *, key=None, ago_s=0):
     return {"Authorization": f"Bearer {issue_token(key, described, audience=ORIGIN, now_s=int(time.time()) - ago_s)}"}
 
 
-CALLERS = {
-    "nobody": {},
-    "host": bearer(HOST),
-    "issuer": bearer(ISSUER),
-    "other": bearer(OTHER),
-    "scheme": bearer(0),
-    "auditor": bearer(AUDITOR),
-    "forged": bearer(AUDITOR, key=SigningKey(bytes(32))),
-    "expired": bearer(AUDITOR, ago_s=3600),
-}
+def callers():
+    """The header of everybody who asks, signed now: a token is good for minutes, and a session of tests is longer."""
+    return {
+        "nobody": {},
+        "host": bearer(HOST),
+        "issuer": bearer(ISSUER),
+        "other": bearer(OTHER),
+        "scheme": bearer(0),
+        "auditor": bearer(AUDITOR),
+        "forged": bearer(AUDITOR, key=SigningKey(bytes(32))),
+        "expired": bearer(AUDITOR, ago_s=3600),
+    }
 
 
 def routes_of(app):
@@ -201,7 +203,7 @@ def test_every_address_answers_whom_the_matrix_says(served):
             for name, value in names.items():
                 path = path.replace(name, value)
             statuses = []
-            for name, headers in CALLERS.items():
+            for name, headers in callers().items():
                 basis = (
                     {"basis": "audit"}
                     if name in ("scheme", "auditor") and any(part in path for part in ("journeys", "look", "proofs"))
@@ -218,7 +220,7 @@ def test_every_address_answers_whom_the_matrix_says(served):
                 if path.startswith(("/body", "/codes", "/v1/journeys", "/v1/follow")) and answer.status_code == 200:
                     assert answer.headers["cache-control"] == "private, no-store"
                 statuses.append(answer.status_code)
-            cells = zip(CALLERS, statuses, strict=True)
+            cells = zip(callers(), statuses, strict=True)
             found.append(f"{line:<50}" + " ".join(f"{status:<{len(name)}}" for name, status in cells).rstrip())
         return found
 
