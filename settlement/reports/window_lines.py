@@ -1,5 +1,6 @@
 """Lines out of windows and what members owed each other in them: nets, pairs, what netting saves, the chain."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,16 +14,16 @@ from settlement.reports.tally import Line
 _PPM = 1_000_000
 
 
-class LinesOfWindows:
+class LinesOfWindows(ABC):
     """One line or more for each window, as it comes."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.names: Names = asked.names()
 
+    @abstractmethod
     def take(self, facts: WindowFacts) -> Iterator[Line]:
         """The lines that are ready once this window is known; windows come in order."""
-        raise NotImplementedError
 
     def finish(self, end: EndFacts) -> Iterator[Line]:  # noqa: ARG002  most lines need nothing of the end
         """The lines that had to wait for the last window."""
